@@ -30,25 +30,25 @@ help:
 	@sed -n 's/^# \{0,1\}//; /^PYTHON/q; p' Makefile
 
 demo: $(call extra,demo) $(if $(filter postgresql,$(DB)),$(call extra,test))
-	$(RUN) examples/chinook/demo.py DB=$(DB)
+	DB=$(DB) $(RUN) examples/chinook/demo.py
 
 test: $(call extra,test)
 	$(RUN) -m pytest -n $(WORKERS) $(PYTEST_ARGS) $(TESTS)
 
 proof: $(call extra,test)
-	HOOKLINE_PROOF=full $(RUN) -m pytest -n $(WORKERS) -o faulthandler_timeout=3600 $(PYTEST_ARGS) tests/oracle
+	HOOKLINE_PROOF=full $(RUN) -m pytest -n $(WORKERS) -o faulthandler_timeout=3600 $(PYTEST_ARGS) tests/sqlalchemy/oracle
 
 lint: $(call extra,lint)
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
-	$(RUN) -m vulture
+	$(RUN) .ci/unused.py
 
 bench: $(call extra,bench)
 	$(RUN) -m benchmarks
 
 docs: $(call extra,docs)
-	$(RUN) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 clean:
 	rm -rf .venv .venv-* site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

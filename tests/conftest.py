@@ -1,4 +1,4 @@
-"""What the whole suite shares: real databases (see `tests.databases`), and `async def` tests.
+"""What the whole suite shares: real databases (see `tests.databases`) and `async def` tests.
 
 An `async def` test runs in an event loop of its own, by `asyncio.run`: no plugin decides about loops here.
 """

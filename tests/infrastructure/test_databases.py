@@ -9,7 +9,10 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-TABLES = "CREATE TABLE parent (id integer PRIMARY KEY)", "CREATE TABLE child (parent_id integer REFERENCES parent)"
+TABLES = (
+    "CREATE TABLE parent (id integer PRIMARY KEY)",
+    "CREATE TABLE child (parent_id integer REFERENCES parent)",
+)
 
 
 @pytest.mark.parametrize("time", ["first", "second"])
