@@ -50,7 +50,7 @@ def test_a_failing_block_shows_the_line_of_the_page() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         run_blocks("page", Path("page.md"), blocks("# A page\n\n```python\ny = 0\n1 / y\n```\n"))
     assert caught.traceback[-1].lineno + 1 == 5
-    assert str(caught.traceback[-1].path) == str(Path("page.md").absolute())
+    assert Path(caught.traceback[-1].path).name == "page.md"
 
 
 def test_a_block_without_an_end_is_an_error() -> None:
