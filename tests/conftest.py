@@ -9,6 +9,7 @@ import asyncio
 import inspect
 
 import pytest
+from hypothesis import settings
 
 from tests.databases import (
     async_engine,
@@ -21,6 +22,11 @@ from tests.databases import (
 )
 
 __all__ = ["async_engine", "database", "engine", "postgresql_server", "postgresql_url"]
+
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("hookline", deadline=None, print_blob=True)
+settings.load_profile("hookline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
