@@ -1,0 +1,167 @@
+"""The stage of one sequence: its session and savepoints, its entities by name, its story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from hypothesis import note
+from hypothesis.stateful import RuleBasedStateMachine
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import CircularDependencyError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
+
+from hookline import Hooks, ValidationError
+from hookline.sqlalchemy import attach
+
+from .database import Database
+from .rules import Rule
+from .schema import MODELS
+from .witness import Witness
+
+
+class Play(RuleBasedStateMachine):
+    """What the rules of the machine play on.
+
+    Args:
+        database: Where.
+    """
+
+    session: Session | AsyncSession
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self.database = database
+        self.story: list[str] = []
+        self.attachments = ExitStack()
+        self.entity_names: dict[int, str] = {}
+        self.objects: list[Any] = []
+        self.savepoints: list[SessionTransaction] = []
+        self.hooks = Hooks()
+        self.witness = Witness(database.counts)
+        self.in_force: list[Rule] = []
+        database.clear()
+        database.counts["sequences"] += 1
+
+    # Telling -------------------------------------------------------------------------------------
+
+    def tell(self, line: str) -> None:
+        self.story.append(line)
+
+    def name(self, entity: Any) -> str:
+        """The class and a number; in the order of keys for what was loaded."""
+        if entity is None:
+            return "None"
+        if id(entity) not in self.entity_names:
+            kind = type(entity).__name__.lower()
+            number = 1 + sum(name.rstrip("0123456789") == kind for name in self.entity_names.values())
+            self.entity_names[id(entity)] = f"{kind}{number}"
+        return self.entity_names[id(entity)]
+
+    def names_of(self, entities: Sequence[Any]) -> str:
+        return f"[{', '.join(map(self.name, entities))}]"
+
+    # Doing ---------------------------------------------------------------------------------------
+
+    @property
+    def sync_session(self) -> Session:
+        return self.session.sync_session if isinstance(self.session, AsyncSession) else self.session
+
+    def open_session(self) -> None:
+        self.session = self.database.session()
+        self.attachments.enter_context(attach(self.hooks, self.session))
+        self.savepoints = []
+
+    def load(self) -> None:
+        """Load everything, and name it by class and key."""
+        bases = [model for model in MODELS if inspect(model).inherits is None]
+
+        def load() -> None:
+            self.objects = []
+            for model in bases:
+                self.objects += self.sync_session.scalars(
+                    select(model).order_by(*inspect(model).primary_key)
+                ).all()
+
+        self.database.run(self.session, load)
+        self.entity_names = {}
+        for entity in self.objects:
+            self.name(entity)
+
+    def perform(self, line: str, function: Callable[[], Any]) -> bool:
+        """Do one thing; if the flush in it is refused, go back to the last savepoint or the beginning."""
+        self.tell(line)
+        self.database.counts["operations"] += 1
+        try:
+            self.database.run(self.session, function)
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            self.database.counts[f"refused by {type(error).__name__}"] += 1
+            self.tell(f"    # {type(error).__name__}: {str(error).splitlines()[0][:150]}")
+            self.go_back()
+            return False
+        return True
+
+    def go_back(self) -> None:
+        if self.savepoints:
+            self.tell(f"savepoint{len(self.savepoints)}.rollback()")
+            self.database.run(self.session, self.savepoints.pop().rollback)
+            self.witness.ledger.rollback()
+        else:
+            self.roll_back_all()
+
+    def roll_back_all(self) -> None:
+        self.tell("session.rollback()")
+        self.database.run(self.session, self.sync_session.rollback)
+        self.savepoints = []
+        self.ended(committed=False)
+
+    def alive(self, *models: type) -> list[Any]:
+        """Entities that a user may still write to."""
+        gone = self.sync_session.deleted
+        return [
+            entity
+            for entity in self.objects
+            if isinstance(entity, models or object)
+            and (inspect(entity).persistent or inspect(entity).pending)
+            and entity not in gone
+        ]
+
+    def persistent(self, *models: type) -> list[Any]:
+        return [entity for entity in self.alive(*models) if inspect(entity).persistent]
+
+    def pick(self, number: int, *models: type, or_none: bool = False) -> Any:
+        """One of the living by number, late ones first. With `or_none`, zero is None."""
+        living: list[Any] = self.alive(*models)[::-1]
+        if or_none:
+            living.insert(0, None)
+        return living[number % len(living)] if living else None
+
+    def key_of(self, entity: Any) -> Any:
+        """Its key as a foreign key column takes it; None if it has none yet."""
+        identity = None if entity is None else inspect(entity).identity
+        return identity[0] if identity else None
+
+    def ended(self, *, committed: bool) -> None:
+        """The transaction is over: hold what was told against the database, and begin the next."""
+        after = self.database.snapshot()
+        self.witness.close(after, committed=committed)
+        self.witness.open(after)
+
+    def close(self) -> None:
+        """Tell the story, and let go of the session."""
+        for line in self.story:
+            note(line)
+        self.attachments.close()
+        if hasattr(self, "session"):
+            self.database.run(self.session, self.sync_session.close)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether this is an answer that a user must expect of a flush, with or without Hookline."""
+    if isinstance(error, AssertionError):
+        return str(error).startswith("Dependency rule")  # SQLAlchemy: a key column would become NULL
+    return isinstance(error, (ValidationError, CircularDependencyError))

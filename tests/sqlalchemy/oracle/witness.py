@@ -1,0 +1,124 @@
+"""Hooks that write down what they are told, and the comparison with what the database shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from hookline import Change, Hooks, LinkChange, Transaction
+
+from .ledger import Ledger, as_differences, relation_of
+from .shapes import Shape
+from .snapshot import RELATIONS, RelationName, Snapshot, differences, link_differences
+
+LAST = 1_000_000
+"""After every hook that edits."""
+
+
+class Witness:
+    """What the hooks of a rule book were told in one transaction.
+
+    Args:
+        counts: What the run has seen so far, for its report.
+    """
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self.counts = counts
+        self.ledger = Ledger()
+        self.errors: list[BaseException] = []
+        self.rows: list[Change[Any]] = []
+        self.links: list[LinkChange] = []
+        self.steps: list[Change[Any]] = []
+        self.links_by_relation: dict[RelationName, list[LinkChange]] = {name: [] for name in RELATIONS}
+
+    def listen(self, hooks: Hooks, shape: Shape) -> None:
+        """Add the hooks that tell it everything: of all models, and of each relation by each of its names."""
+        quiet = shape.quiet
+        hooks.on_error = lambda error, change, hook: self.errors.append(error)
+        hooks.add(quiet(self.ledger.row), "after", "write", name="follow rows", order=LAST)
+        hooks.add(self.compare_with_tx, "before_commit", "write", order=LAST)
+        hooks.add(quiet(self.rows.append), "after_commit", "write", name="rows")
+        hooks.add(quiet(self.steps.append), "after_commit", "write", name="steps", net=False)
+        for event in ("link", "unlink"):
+            hooks.add(quiet(self.links.append), "after_commit", event, name=f"{event} of any")
+        for (model, attribute), relation in RELATIONS.items():
+            target, name = getattr(model, attribute), f"{model.__name__}.{attribute}"
+
+            def follow(change: LinkChange, relation: Any = relation) -> None:
+                self.ledger.link(change, relation)
+
+            keep = self.links_by_relation[model, attribute].append
+            for event in ("link", "unlink"):
+                hooks.add(quiet(follow), "after", event, target, name=f"follow {event} {name}", order=LAST)
+                hooks.add(quiet(keep), "after_commit", event, target, name=f"{event} {name}")
+
+    def compare_with_tx(self, changes: list[Change[Any]], tx: Transaction) -> None:
+        """What `tx.changes()` says before the commit is what the ledger says."""
+        rows = [change for change in tx.changes() if not isinstance(change, LinkChange)]
+        same("tx.changes()", as_differences(rows), differences(self.before.rows, self.ledger.page.rows))
+
+    def open(self, snapshot: Snapshot) -> None:
+        """A transaction begins on what the snapshot shows."""
+        self.before = snapshot
+        self.ledger.open(snapshot)
+
+    def close(self, after: Snapshot, *, committed: bool) -> None:
+        """Hold what was told against what the database shows."""
+        self.counts["transactions"] += 1
+        assert self.errors == [], self.errors
+        if committed:
+            self._close_committed(after)
+        else:
+            assert after == self.before, "a rolled-back transaction left something behind"
+            told = [*self.rows, *self.links, *self.steps, *chain(*self.links_by_relation.values())]
+            assert told == [], "a rolled-back transaction was reported"
+        for kept in (self.rows, self.links, self.steps, *self.links_by_relation.values()):
+            kept.clear()
+
+    def _close_committed(self, after: Snapshot) -> None:
+        self.counts["committed"] += 1
+        net = differences(self.before.rows, after.rows)
+        self.counts["net changes"] += len(net)
+        same("rows by `after`", self.ledger.page.rows, after.rows)
+        same("net rows", as_differences(self.rows), net)
+        same(
+            "steps (net=False)",
+            [step for change in self.steps for step in as_differences([change])],
+            self.ledger.page.steps,
+        )
+        for name, relation in RELATIONS.items():
+            was, now = self.before.pairs(relation), after.pairs(relation)
+            label = f"{relation.model.__name__}.{relation.name}"
+            same(f"links {label} by `after`", self.ledger.page.links[name], set(now))
+            same(f"net links {label}", _ends(self.links_by_relation[name]), link_differences(was, now))
+        found = [
+            (event, family, *pair)
+            for family, pairs in after.links.items()
+            for event, *pair in link_differences(self.before.links.get(family, ()), pairs)
+        ]
+        self.counts["net links"] += len(found)
+        same("net links of all relations", sorted(map(_canonical, self.links)), sorted(found))
+
+
+def same(what: str, reported: Any, expected: Any) -> None:
+    if reported == expected:
+        return
+    lines = [f"{what} differ from what the database shows:"]
+    if isinstance(reported, dict):
+        reported, expected = list(reported.items()), list(expected.items())
+    lines += [f"  reported, but not so: {item}" for item in reported if item not in expected]
+    lines += [f"  not reported: {item}" for item in expected if item not in reported]
+    lines += [f"  reported: {list(reported)}", f"  expected: {list(expected)}"]
+    raise AssertionError("\n".join(lines))
+
+
+def _ends(changes: Sequence[LinkChange]) -> list[tuple[str, Any, Any]]:
+    return sorted((change.event, change.subject_key, change.object_key) for change in changes)
+
+
+def _canonical(change: LinkChange) -> tuple[str, str, Any, Any]:
+    relation = relation_of(change)
+    pair = change.subject_key, change.object_key
+    return (change.event, relation.family, *(pair[::-1] if relation.turned else pair))
