@@ -9,7 +9,14 @@ import pytest
 from .repository import ROOT, modules, tracked_files, tree_of
 
 # In pieces, so that this file may be among those it reads.
-ELSEWHERE = ["../" + "shared", "/" + "work/", "/" + "tmp/scratch"]
+ELSEWHERE = [
+    "../" + "shared",
+    "/" + "work/",
+    "/" + "tmp/scratch",
+    "DESIGN" + ".md",
+    "STYLE" + ".md",
+    "DECISIONS" + ".md",
+]
 REGISTRIES = [
     "pypi" + ".org",
     "pythonhosted" + ".org",
