@@ -1,0 +1,79 @@
+"""Write a rule about data once; it runs on every write that it concerns.
+
+This is the front door: everything public in the core. Adapters have their own: `hookline.sqlalchemy`.
+"""
+
+from hookline.core.change import Change
+from hookline.core.conditions import Condition, becomes, changed, from_user, object_is, subject_is, was
+from hookline.core.explain import Explanation
+from hookline.core.hook import Hook
+from hookline.core.link import LinkChange
+from hookline.core.operation import Operation
+from hookline.core.registry import Hooks
+from hookline.core.targets import RelationSet
+from hookline.core.trace import Trace
+from hookline.core.transaction import Outcome, Transaction
+from hookline.errors import (
+    AsyncHookError,
+    DuplicateHookError,
+    HooklineError,
+    HooklineWarning,
+    HookLoopError,
+    HookOrderError,
+    NotFollowedError,
+    PhaseError,
+    Problem,
+    ReadOnlyError,
+    RegistrationError,
+    TargetError,
+    UnhookedWriteWarning,
+    UnknownArgumentError,
+    UnknownEventError,
+    UnknownFieldError,
+    UnknownOptionError,
+    UnknownOutcomeError,
+    UnknownPhaseError,
+    UsageError,
+    ValidationError,
+)
+
+__all__ = [
+    "AsyncHookError",
+    "Change",
+    "Condition",
+    "DuplicateHookError",
+    "Explanation",
+    "Hook",
+    "HookLoopError",
+    "HookOrderError",
+    "HooklineError",
+    "HooklineWarning",
+    "Hooks",
+    "LinkChange",
+    "NotFollowedError",
+    "Operation",
+    "Outcome",
+    "PhaseError",
+    "Problem",
+    "ReadOnlyError",
+    "RegistrationError",
+    "RelationSet",
+    "TargetError",
+    "Trace",
+    "Transaction",
+    "UnhookedWriteWarning",
+    "UnknownArgumentError",
+    "UnknownEventError",
+    "UnknownFieldError",
+    "UnknownOptionError",
+    "UnknownOutcomeError",
+    "UnknownPhaseError",
+    "UsageError",
+    "ValidationError",
+    "becomes",
+    "changed",
+    "from_user",
+    "object_is",
+    "subject_is",
+    "was",
+]

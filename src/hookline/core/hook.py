@@ -1,0 +1,50 @@
+"""A function bound to phase, event, target and condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hookline.core.arguments import Arguments
+from hookline.core.conditions import Condition
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hook:
+    """One rule of a rule book.
+
+    Attributes:
+        name: Unique in its rule book; the function's name unless said otherwise.
+        function: What is called.
+        phase: When.
+        events: What must have happened: one or several of ``insert``, ``update``, ``delete``, ``link``, ``unlink``.
+        targets: Classes, relations and relation sets; empty for all.
+        condition: What must hold besides; None for nothing.
+        category: For switching on and off.
+        order: Low runs first.
+        runs_before: Names of hooks that must run later.
+        runs_after: Names of hooks that must run earlier.
+        exact: Whether subclasses of a target class do not count.
+        protected: Whether it cannot be switched off.
+        net: In the commit phases: whether it gets net changes (else every step).
+        arguments: What the function asks for.
+    """
+
+    name: str
+    function: Callable[..., Any] = field(repr=False)
+    phase: str
+    events: tuple[str, ...]
+    targets: tuple[Any, ...]
+    arguments: Arguments = field(repr=False)
+    condition: Condition | None = None
+    category: str | None = None
+    order: int = 0
+    runs_before: tuple[str, ...] = ()
+    runs_after: tuple[str, ...] = ()
+    exact: bool = False
+    protected: bool = False
+    net: bool = True
+
+    def __str__(self) -> str:
+        return f"hook {self.name!r} ({self.phase})"

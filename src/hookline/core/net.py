@@ -1,0 +1,177 @@
+"""What a transaction did to a row in the end: its first old value and its last new value."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+from hookline.core.change import NOTHING, Change, E
+
+
+class NetChange(Change[E]):
+    """Several changes of one row, folded into one.
+
+    insert + update = insert; insert + delete = nothing; update + delete = delete; delete + insert = update;
+    there and back = nothing. Links likewise.
+
+    Attributes:
+        steps: The changes, in order.
+    """
+
+    __slots__ = ("_fields", "_new", "_old", "door", "steps")
+
+    def __init__(self, event: str, steps: tuple[Change[E], ...]) -> None:
+        first, last = steps[0], steps[-1]
+        self.event, self.steps = event, steps
+        self.model, self.tx, self.door = last.model, last.tx, first.door
+        self.cause, self.depth, self.parent, self.control = first.cause, first.depth, last.parent, None
+        self._old: Mapping[str, Any] = NOTHING if event == "insert" else _Folded(steps, "old")
+        self._new: Mapping[str, Any] = NOTHING if event == "delete" else _Folded(steps, "new")
+        self._fields: frozenset[str] | None = None
+
+    @property
+    def entity(self) -> E:
+        return self.steps[-1].entity
+
+    @property
+    def key(self) -> Any:
+        return self.steps[-1].key
+
+    @property
+    def old(self) -> Mapping[str, Any]:
+        return self._old
+
+    @property
+    def new(self) -> Any:
+        return self._new
+
+    @property
+    def identity(self) -> Hashable:
+        return self.steps[-1].identity
+
+    @property
+    def identity_before(self) -> Hashable:
+        return self.steps[0].identity_before
+
+    def same(self, name: str, first: Any, second: Any) -> bool:
+        return self.steps[-1].same(name, first, second)
+
+    def differs(self, name: str) -> bool:
+        if name in self.fields:
+            return True
+        if self.event == "update" and any(step.differs(name) for step in self.steps):
+            return not self.same(name, self.old[name], self.new[name])  # a name for several columns
+        return self.event != "update" and self.steps[-1].differs(name)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        if self._fields is None:
+            if self.event == "update":
+                old, new = self.old, self.new
+                touched = (
+                    frozenset().union(*(step.fields for step in self.steps))
+                    if all(step.event == "update" for step in self.steps)
+                    else frozenset(old) & frozenset(new)
+                )
+                self._fields = frozenset(n for n in touched if not self.same(n, old[n], new[n]))
+            else:
+                row = self.new if self.event == "insert" else self.old
+                self._fields = frozenset(name for name, value in row.items() if value is not None)
+        return self._fields
+
+    def known_old(self) -> Mapping[str, Any]:
+        return self._old
+
+    def known_new(self) -> Mapping[str, Any]:
+        return self._new
+
+
+class _Folded(Mapping[str, Any]):
+    """The old row of the first step, or the new row of the last: read without asking the database if any step knew."""
+
+    __slots__ = ("_side", "_steps")
+
+    def __init__(self, steps: tuple[Change[Any], ...], side: str) -> None:
+        self._side = side
+        self._steps = steps if side == "old" else steps[::-1]
+
+    def __getitem__(self, name: str) -> Any:
+        for step in self._steps:
+            if step.event in ("insert", "delete") and step is not self._steps[0]:
+                break  # beyond it the row was not there
+            known = step.known_old() if self._side == "old" else step.known_new()
+            if name in known:
+                return known[name]
+            other = step.known_new() if self._side == "old" else step.known_old()
+            if name in other and name not in step.fields:
+                return other[name]
+        row = self._steps[0].old if self._side == "old" else self._steps[0].new
+        return row[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in (self._steps[0].old if self._side == "old" else self._steps[0].new)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps[0].old if self._side == "old" else self._steps[0].new)
+
+    def __len__(self) -> int:
+        return len(self._steps[0].old if self._side == "old" else self._steps[0].new)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class Fold:
+    """Folds changes as they come."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, list[Change[Any]]] = {}
+
+    def add(self, changes: list[Change[Any]]) -> None:
+        """Fold in the changes of one flush."""
+        moved: list[tuple[Hashable, list[Change[Any]]]] = []
+        lines = self._lines
+        for change in changes:
+            before, after = change.identity_before, change.identity
+            if before == after:
+                line = lines.get(after)
+                if line is None:
+                    lines[after] = [change]
+                else:
+                    line.append(change)
+            else:  # keys may be swapped within a flush, so take all of them out before putting any back
+                moved.append((after, [*lines.pop(before, ()), change]))
+        for after, line in moved:
+            lines[after] = [*lines.get(after, ()), *line] if after in lines else line
+
+    def one(self, identity: Hashable) -> Change[Any] | None:
+        """The net change of one row; None if there is none."""
+        line = self._lines.get(identity)
+        return _net(line) if line else None
+
+    def all(self) -> list[Change[Any]]:
+        """All net changes, in the order in which the rows were first touched."""
+        return [net for line in self._lines.values() if (net := _net(line)) is not None]
+
+
+def _net(line: list[Change[Any]]) -> Change[Any] | None:
+    first, last = line[0], line[-1]
+    if len(line) == 1:
+        return first
+    if first.event in ("link", "unlink"):
+        return first if first.event == last.event else None
+    was, is_ = first.event != "insert", last.event != "delete"
+    if not was and not is_:
+        return None
+    net: NetChange[Any] = NetChange("update" if was and is_ else "delete" if was else "insert", tuple(line))
+    return net if net.event != "update" or net.fields else None
+
+
+def same_content(first: Change[Any], second: Change[Any]) -> bool:
+    """Whether two net changes of one row say the same."""
+    if first is second:
+        return True
+    if first.event != second.event or first.fields != second.fields:
+        return False
+    row, other = (first.old, second.old) if first.event == "delete" else (first.new, second.new)
+    return all(first.same(name, row[name], other[name]) for name in first.fields)

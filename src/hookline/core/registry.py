@@ -1,0 +1,324 @@
+"""The rule book of an application."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from threading import RLock
+from typing import Any, Final, TypeVar
+
+from hookline.core.arguments import read
+from hookline.core.change import Change, ValueChange
+from hookline.core.conditions import condition
+from hookline.core.control import Surroundings
+from hookline.core.events import LINK_EVENTS, PHASES, events_named, phase_named
+from hookline.core.explain import Explanation, explain
+from hookline.core.hook import Hook
+from hookline.core.order import in_order
+from hookline.core.plan import Plan
+from hookline.core.targets import side_of_relation, targets_of
+from hookline.core.trace import Trace
+from hookline.errors import DuplicateHookError, RegistrationError, TargetError, UnknownEventError, UnknownOptionError, near
+
+F = TypeVar("F", bound=Callable[..., Any])
+ErrorHandler = Callable[[BaseException, "Change[Any] | None", "Hook | None"], None]
+
+_OPTIONS: Final = ("when", "name", "category", "order", "runs_before", "runs_after", "exact", "protected", "net")
+
+
+class Hooks:
+    """The rule book: it registers hooks and answers what would run.
+
+    Registration is safe while other threads write: a flush that has begun goes on with the hooks it began with.
+
+    Args:
+        name: For messages.
+        max_depth: How many causes may stand behind a write before it counts as a loop.
+        on_error: Called with the error, the change and the hook for each failure after the end of a transaction.
+
+    Example:
+        >>> hooks = Hooks()
+        >>> @hooks.before("save", dict)
+        ... def tidy(change):
+        ...     change.new["name"] = change.new["name"].strip()
+        >>> [hook.name for hook in hooks]
+        ['tidy']
+    """
+
+    def __init__(self, name: str = "hooks", *, max_depth: int = 16, on_error: ErrorHandler | None = None) -> None:
+        if max_depth < 1:
+            raise RegistrationError(f"max_depth must be at least 1, not {max_depth!r}.")
+        self.name, self.max_depth, self.on_error = name, max_depth, on_error
+        self.surroundings = Surroundings(name)
+        self._trace: ContextVar[Trace | None] = ContextVar(f"{name}.trace", default=None)
+        self._lock = RLock()
+        self._plan = Plan((), ())
+        self._guards: list[Callable[[Hook], None]] = []
+
+    # -- registration
+
+    def before(self, event: str, target: object = None, **options: Any) -> Callable[[F], F]:
+        """Register a hook that runs before each change is written; it may edit it, and may refuse it.
+
+        Args:
+            event: ``insert``, ``update``, ``delete``, ``save``, ``write``, ``link`` or ``unlink``.
+            target: A class (subclasses included), a relation, a `RelationSet`, several of them, or None for all.
+            **options: ``when`` (a condition), ``name``, ``category``, ``order`` (low first), ``runs_before`` and
+                ``runs_after`` (names of hooks), ``exact`` (no subclasses), ``protected`` (cannot be switched off).
+
+        Raises:
+            RegistrationError: Something of it cannot be; the message says what to write instead.
+        """
+        return self._decorator("before", event, target, options)
+
+    def check(self, event: str, target: object = None, **options: Any) -> Callable[[F], F]:
+        """Register a hook that sees each change exactly as it will be written, and may refuse it."""
+        return self._decorator("check", event, target, options)
+
+    def after(self, event: str, target: object = None, **options: Any) -> Callable[[F], F]:
+        """Register a hook that runs after each change is written, in the same transaction."""
+        return self._decorator("after", event, target, options)
+
+    def before_commit(self, event: str, target: object = None, **options: Any) -> Callable[[F], F]:
+        """Register a hook that gets the net changes before COMMIT; ``net=False`` for every step."""
+        return self._decorator("before_commit", event, target, options)
+
+    def after_commit(self, event: str, target: object = None, **options: Any) -> Callable[[F], F]:
+        """Register a hook that gets the net changes after COMMIT, in this process; ``net=False`` for every step."""
+        return self._decorator("after_commit", event, target, options)
+
+    def after_rollback(self, event: str, target: object = None, **options: Any) -> Callable[[F], F]:
+        """Register a hook that gets the net changes of a transaction that did not commit."""
+        return self._decorator("after_rollback", event, target, options)
+
+    def _decorator(self, phase: str, event: str, target: object, options: Mapping[str, Any]) -> Callable[[F], F]:
+        if inspect.isfunction(event):
+            raise UnknownEventError(f"The decorator needs an event: write @hooks.{phase}('save', Person).")
+        events_named(event)
+
+        def register(function: F) -> F:
+            self.add(function, phase, event, target, **options)
+            return function
+
+        return register
+
+    def add(self, function: Callable[..., Any], phase: str, event: str, target: object = None, **options: Any) -> Hook:
+        """Register a function as a hook; the same as the decorators, for code that has the phase in a variable.
+
+        Returns:
+            The hook.
+        """
+        for option in options:
+            if option not in _OPTIONS:
+                raise UnknownOptionError(f"Hooks have no option {option!r}.{near(option, _OPTIONS)}")
+        phase = phase_named(phase)
+        name = options.get("name") or getattr(function, "__name__", None) or type(function).__name__
+        when = options.get("when")
+        if options.get("net") is False and phase not in ("before_commit", "after_commit", "after_rollback"):
+            raise RegistrationError(f"net=False is for the commit phases; in {phase!r} a hook sees every step anyway.")
+        hook = Hook(
+            name=name,
+            function=function,
+            phase=phase,
+            events=events_named(event),
+            targets=targets_of(target),
+            arguments=read(function, f"hook {name!r} ({phase})"),
+            condition=None if when is None else condition(when),
+            category=options.get("category"),
+            order=options.get("order", 0),
+            runs_before=_names(options.get("runs_before", ())),
+            runs_after=_names(options.get("runs_after", ())),
+            exact=options.get("exact", False),
+            protected=options.get("protected", False),
+            net=options.get("net", True),
+        )
+        self._register([hook])
+        return hook
+
+    def include(self, other: Hooks) -> None:
+        """Register all hooks of another rule book here; later additions there do not follow."""
+        if other is self:
+            raise RegistrationError("A rule book cannot include itself.")
+        self._register(list(other))
+        if other._plan.followed:
+            self.follow(*other._plan.followed)
+
+    def remove(self, name: str) -> Hook:
+        """Take a hook out.
+
+        Raises:
+            KeyError: There is none of this name.
+        """
+        with self._lock:
+            gone = self[name]
+            self._replace(tuple(hook for hook in self._plan.hooks if hook is not gone))
+        return gone
+
+    def follow(self, *models: type) -> None:
+        """Follow the writes of models that have no hook, so that ``tx.changes(Model)`` knows them."""
+        for model in models:
+            if not isinstance(model, type):
+                raise TargetError(f"follow() takes classes, not {model!r}.")
+        with self._lock:
+            self._plan = Plan(self._plan.hooks, (*self._plan.followed, *models))
+
+    def _register(self, fresh: list[Hook]) -> None:
+        with self._lock:
+            known = {hook.name: hook for hook in self._plan.hooks}
+            for hook in fresh:
+                if hook.name in known:
+                    raise DuplicateHookError(
+                        f"There is a {known[hook.name]} already, {_place(known[hook.name])}; the other is {_place(hook)}. "
+                        f"Give one of them another name: @hooks.{hook.phase}(..., name='{hook.name}_2')."
+                    )
+                for guard in self._guards:
+                    guard(hook)
+                known[hook.name] = hook
+            if any(hook.runs_before or hook.runs_after for hook in known.values()):
+                in_order(known.values(), complete=False)
+            self._replace(tuple(known.values()))
+
+    def _replace(self, hooks: tuple[Hook, ...]) -> None:
+        self._plan = Plan(hooks, self._plan.followed)
+
+    def guard(self, guard: Callable[[Hook], None]) -> Callable[[], None]:
+        """For adapters: check every hook, those registered now and later, against the mapped models.
+
+        Returns:
+            A function that ends it.
+        """
+        with self._lock:
+            for hook in self._plan.hooks:
+                guard(hook)
+            self._guards.append(guard)
+        return lambda: self._guards.remove(guard)
+
+    # -- looking
+
+    @property
+    def plan(self) -> Plan:
+        """The hooks as they are now."""
+        plan = self._plan
+        if plan.stale:
+            with self._lock:
+                plan = self._plan = Plan(self._plan.hooks, self._plan.followed)
+        return plan
+
+    def __iter__(self) -> Iterator[Hook]:
+        return iter(self._plan.hooks)
+
+    def __len__(self) -> int:
+        return len(self._plan.hooks)
+
+    def __contains__(self, name: object) -> bool:
+        return any(hook.name == name for hook in self)
+
+    def __getitem__(self, name: str) -> Hook:
+        for hook in self:
+            if hook.name == name:
+                return hook
+        raise KeyError(f"There is no hook {name!r}.{near(name, [hook.name for hook in self])}")
+
+    def __repr__(self) -> str:
+        return f"<Hooks {self.name!r}: {len(self)}>"
+
+    def explain(
+        self,
+        event: str | Change[Any],
+        target: object = None,
+        old: Mapping[str, Any] | None = None,
+        new: Mapping[str, Any] | None = None,
+        *,
+        phase: str | None = None,
+    ) -> Explanation:
+        """Say which hooks would run for a change, in order and why; and which would not, and why not.
+
+        Args:
+            event: What would happen; or a `Change`, and nothing else is needed.
+            target: The class, or the relation of a link.
+            old: The values before, by attribute name.
+            new: The values after; of an update, those that are not given are as in ``old``.
+            phase: Only this phase; all if None.
+
+        Example:
+            >>> from hookline import changed
+            >>> hooks = Hooks()
+            >>> rule = hooks.add(lambda change: None, "check", "update", dict, name="age", when=changed("age"))
+            >>> print(hooks.explain("update", dict, old={"age": 1}, new={"age": 1}))
+            update dict None ()
+            does not run: hook 'age' (check)
+                update of dict
+                does not hold: changed('age') (age: 1 -> 1)
+        """
+        plan = self.plan
+        phases = PHASES if phase is None else (phase_named(phase),)
+        if isinstance(event, Change):
+            change = event
+        else:
+            (single, *others) = events_named(event)
+            if others:
+                raise UnknownEventError(f"explain() takes one event, and {event!r} stands for several: {single!r}, ...")
+            if single in LINK_EVENTS or not isinstance(target, type):
+                return self._explain_link(plan, single, target, phases)
+            change = ValueChange(single, target, old=old or {}, new={**(old or {}), **(new or {})})
+        matched = {one: plan.for_row(one, change.event, change.model) for one in phases}
+        return explain(plan, change, matched, self.surroundings.control)
+
+    def _explain_link(self, plan: Plan, event: str, target: object, phases: Iterable[str]) -> Explanation:
+        if target is None or event not in LINK_EVENTS:
+            raise TargetError(f"explain({event!r}, ...) needs a {'relation' if event in LINK_EVENTS else 'class'}, not {target!r}.")
+        model = target if isinstance(target, type) else getattr(target, "class_", object)
+        change: Change[Any] = ValueChange(event, model)
+        matched = {
+            phase: tuple(
+                hook for hook in plan.phase(phase) if event in hook.events and _names_relation(hook.targets, target)
+            )
+            for phase in phases
+        }
+        return explain(plan, change, matched, self.surroundings.control)
+
+    # -- surroundings
+
+    def context(self, **values: Any) -> AbstractContextManager[None]:
+        """Let hooks ask for these values by name, in this thread or task, for the time of a block."""
+        return self.surroundings.holding(values)
+
+    def deny_all_but(self, *categories: str) -> AbstractContextManager[None]:
+        """Switch off all hooks but those of these categories, in this thread or task, for the time of a block."""
+        return self.surroundings.narrowed(True, categories)
+
+    def allow_all_but(self, *categories: str) -> AbstractContextManager[None]:
+        """Switch off the hooks of these categories, in this thread or task, for the time of a block."""
+        return self.surroundings.narrowed(False, categories)
+
+    @contextmanager
+    def trace(self) -> Iterator[Trace]:
+        """Record what runs, caused by what and how long, in this thread or task, for the time of a block."""
+        trace = Trace()
+        token = self._trace.set(trace)
+        try:
+            yield trace
+        finally:
+            self._trace.reset(token)
+
+    @property
+    def tracing(self) -> Trace | None:
+        """The trace that is open in this thread or task."""
+        return self._trace.get()
+
+
+def _names(given: str | Callable[..., Any] | Iterable[Any]) -> tuple[str, ...]:
+    several = (given,) if isinstance(given, str) or callable(given) else tuple(given)
+    return tuple(one if isinstance(one, str) else one.__name__ for one in several)
+
+
+def _names_relation(targets: tuple[Any, ...], relation: object) -> bool:
+    return not targets or any(one is relation or (not isinstance(one, type) and str(one) == str(relation)) for one in targets)
+
+
+def _place(hook: Hook) -> str:
+    code = getattr(inspect.unwrap(hook.function), "__code__", None)
+    return f"at {code.co_filename}:{code.co_firstlineno}" if code else f"{hook.function!r}"

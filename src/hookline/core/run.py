@@ -1,0 +1,243 @@
+"""Calling hooks: one body for sync and async.
+
+Everything that may have to wait is a generator which yields what is to be awaited. `drive` runs it in sync
+code, `drive_async` in a coroutine; an adapter whose library bridges the two in its own way passes its own
+``wait``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from inspect import isawaitable, iscoroutine
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from hookline.core.change import Change
+from hookline.core.link import LinkChange
+from hookline.errors import AsyncHookError, ValidationError
+
+if TYPE_CHECKING:
+    from hookline.core.arguments import Scope
+    from hookline.core.hook import Hook
+    from hookline.core.plan import Plan
+    from hookline.core.transaction import Transaction
+
+R = TypeVar("R")
+Steps = Generator[Awaitable[Any], Any, R]
+Subject = Change[Any] | list[Change[Any]]
+
+
+class Unsettled(BaseException):
+    """Raised by reading a value that is not known until the row is written.
+
+    Not an `Exception`, so that no rule's own ``except Exception`` catches it: `run_hook` does, and puts the
+    call off.
+    """
+
+
+def first_of(subject: Subject | None) -> Change[Any] | None:
+    """The change, or the first of several."""
+    return subject[0] if isinstance(subject, list) else subject
+
+
+def refuse(awaitable: Awaitable[Any]) -> NoReturn:
+    """The ``wait`` of sync code: there is none."""
+    if iscoroutine(awaitable):
+        awaitable.close()
+    raise AsyncHookError(
+        "A hook returned something to await, but it runs in a sync session, where nothing can await it. "
+        "Make it a plain function, or write through an async session."
+    )
+
+
+def drive(steps: Steps[R], wait: Callable[[Awaitable[Any]], Any] = refuse) -> R:
+    """Run steps to their end in sync code.
+
+    Args:
+        steps: What to run.
+        wait: Called with each awaitable; returns what it gives.
+    """
+    try:
+        awaitable = next(steps)
+        while True:
+            try:
+                value = wait(awaitable)
+            except BaseException as error:  # whatever it is belongs to the steps, which may handle it
+                awaitable = steps.throw(error)
+            else:
+                awaitable = steps.send(value)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+async def drive_async(steps: Steps[R]) -> R:
+    """Run steps to their end in a coroutine."""
+    try:
+        awaitable = next(steps)
+        while True:
+            try:
+                value = await awaitable
+            except BaseException as error:  # as in `drive`
+                awaitable = steps.throw(error)
+            else:
+                awaitable = steps.send(value)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def settle(value: Any) -> Steps[Any]:
+    """A value, awaited if it is awaitable."""
+    if isawaitable(value):
+        value = yield value
+    return value
+
+
+def work_for(plan: Plan, phase: str, changes: Iterable[Change[Any]]) -> list[tuple[Hook, list[Change[Any]]]]:
+    """The hooks of a phase that concern some of these changes, in order, each with those changes."""
+    groups: dict[tuple[str, Any], list[Change[Any]]] = {}
+    for change in changes:
+        about = change.kind if isinstance(change, LinkChange) else change.model
+        groups.setdefault((change.event, about), []).append(change)
+    work: dict[Hook, list[Change[Any]]] = {}
+    for (event, about), group in groups.items():
+        if isinstance(group[0], LinkChange):
+            for hook, side in plan.for_link(phase, event, about):
+                work.setdefault(hook, []).extend(link.seen_from(side) for link in group)  # type: ignore[attr-defined]
+        else:
+            for hook in plan.for_row(phase, event, about):
+                if hook in work:
+                    work[hook].extend(group)
+                else:
+                    work[hook] = list(group) if len(groups) > 1 else group
+    if len(groups) == 1:
+        return list(work.items())
+    return [(hook, work[hook]) for hook in plan.ordered if hook in work]
+
+
+def run_phase(
+    tx: Transaction,
+    plan: Plan,
+    phase: str,
+    changes: Iterable[Change[Any]],
+    scope: Scope,
+    *,
+    refusals: list[ValidationError] | None = None,
+    put_off: list[tuple[Hook, Subject]] | None = None,
+    observe: Callable[[Hook, Subject], None] | None = None,
+) -> Steps[None]:
+    """Run all hooks of a phase on those changes that they concern.
+
+    Args:
+        tx: The transaction.
+        plan: The hooks.
+        phase: Which of them.
+        changes: What happened.
+        scope: What the hooks can reach.
+        refusals: Gathers ValidationErrors, so that all rules are heard; if None, the first one is raised.
+        put_off: Gathers the calls that read a value which is not known yet.
+        observe: Called after each call.
+    """
+    control = tx.book.surroundings.control
+    for hook, concerned in work_for(plan, phase, changes):
+        if control is None or control.permits(hook.category, hook.protected):
+            yield from run_hook(
+                tx, hook, concerned, scope, refusals=refusals, put_off=put_off, observe=observe
+            )
+
+
+def run_hook(
+    tx: Transaction,
+    hook: Hook,
+    changes: list[Change[Any]],
+    scope: Scope,
+    *,
+    refusals: list[ValidationError] | None = None,
+    put_off: list[tuple[Hook, Subject]] | None = None,
+    observe: Callable[[Hook, Subject], None] | None = None,
+) -> Steps[None]:
+    """Run one hook on those of the changes that meet its condition; arguments as of `run_phase`."""
+    condition, arguments, function = hook.condition, hook.arguments, hook.function
+    plain = arguments.direct and not arguments.asynchronous and tx.book.tracing is None
+    subjects: Iterable[Subject] = changes
+    if arguments.set_at_a_time:
+        chosen = changes if condition is None else _chosen(hook, changes, put_off)
+        subjects = [chosen] if chosen else []
+        condition = None
+    before = tx.cause, tx.subject
+    tx.cause = hook
+    try:
+        for subject in subjects:
+            tx.subject = subject
+            try:
+                if condition is not None and not condition(subject):  # type: ignore[arg-type]
+                    continue
+                if plain:
+                    result = function(subject)
+                    if result is not None:
+                        yield from settle(result)
+                else:
+                    yield from invoke(tx, hook, subject, scope)
+            except ValidationError as error:
+                if refusals is None:
+                    raise
+                refusals.append(error)
+            except Unsettled:
+                if put_off is None:
+                    raise
+                put_off.append((hook, subject))
+            except Exception as error:
+                note(error, hook, first_of(subject))
+                raise
+            if observe is not None:
+                observe(hook, subject)
+    finally:
+        tx.cause, tx.subject = before
+
+
+def _chosen(
+    hook: Hook, changes: list[Change[Any]], put_off: list[tuple[Hook, Subject]] | None
+) -> list[Change[Any]]:
+    chosen: list[Change[Any]] = []
+    for change in changes:
+        try:
+            if hook.condition(change):  # type: ignore[misc]
+                chosen.append(change)
+        except Unsettled:
+            if put_off is None:
+                raise
+            put_off.append((hook, [change]))
+        except Exception as error:
+            note(error, hook, change)
+            raise
+    return chosen
+
+
+def invoke(tx: Transaction, hook: Hook, subject: Subject, scope: Scope) -> Steps[None]:
+    """Call one hook once, with all that it asks for, traced if somebody traces."""
+    trace = tx.book.tracing
+    started = perf_counter()
+    failure: BaseException | None = None
+    try:
+        arguments = hook.arguments.fill(str(hook), scope, subject)
+        if "entity" in arguments and hook.arguments.asynchronous:
+            arguments["entity"] = yield from settle(arguments["entity"])
+        yield from settle(hook.function(**arguments))
+    except Unsettled:
+        trace = None
+        raise
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        if trace is not None:
+            trace.record(hook, subject, perf_counter() - started, failure)
+
+
+def note(error: BaseException, hook: Hook, change: Change[Any] | None) -> None:
+    """Say on an error which hook raised it, in which phase and on what."""
+    if not getattr(error, "__hookline_noted__", False):
+        error.add_note(f"raised in {hook}" + (f" on {change!r}" if change is not None else ""))
+        try:
+            error.__hookline_noted__ = True  # type: ignore[attr-defined]
+        except AttributeError:  # an exception with __slots__: it is noted once more at most
+            return

@@ -1,0 +1,278 @@
+"""Tying a rule book to sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_session, async_sessionmaker
+from sqlalchemy.orm import Mapper, Session, class_mapper, scoped_session, sessionmaker
+
+from hookline.core.hook import Hook
+from hookline.core.registry import Hooks
+from hookline.core.targets import RelationSet
+from hookline.core.transaction import Transaction
+from hookline.errors import HooklineError, TargetError, UnknownFieldError
+from hookline.sqlalchemy.concern import Schema
+from hookline.sqlalchemy.host import SessionHost
+from hookline.sqlalchemy.listeners import Listeners
+
+_MARK = "__hookline__"
+"""Where a session class or a session keeps its attachments."""
+
+
+class Attachment:
+    """A rule book tied to sessions, until it is detached; `attach` makes one.
+
+    As a context manager it detaches at the end of the block.
+
+    Attributes:
+        book: The rule book.
+        target: What was given to `attach`.
+        raise_after_commit: Whether failures after COMMIT are raised to the caller of ``commit()``.
+    """
+
+    def __init__(self, book: Hooks, target: Any, *, raise_after_commit: bool = False) -> None:
+        self.book, self.target, self.raise_after_commit = book, target, raise_after_commit
+        self.schema = Schema()
+        self._owner, self._factory = _owner_of(target)
+        self._hosts: WeakKeyDictionary[Session, SessionHost] = WeakKeyDictionary()
+        self._listeners = Listeners(self)
+        self._unguard = book.guard(self._check)
+        for name, listener in self._listeners.session_events():
+            event.listen(self._owner, name, listener)
+        setattr(self._owner, _MARK, (*vars(self._owner).get(_MARK, ()), self))
+
+    def detach(self) -> None:
+        """Untie it; sessions then behave as if Hookline were not there.
+
+        Raises:
+            HooklineError: It is not attached any more.
+        """
+        attached = vars(self._owner).get(_MARK, ())
+        if self not in attached:
+            raise HooklineError(f"{self!r} is detached already.")
+        setattr(self._owner, _MARK, tuple(one for one in attached if one is not self))
+        for name, listener in self._listeners.session_events():
+            event.remove(self._owner, name, listener)
+        self._listeners.forget_engines()
+        self._unguard()
+        self._hosts.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.detach()
+
+    def __repr__(self) -> str:
+        return f"<Attachment of {self.book!r} to {self.target!r}>"
+
+    def host_of(self, session: Session) -> SessionHost | None:
+        """The session as the engine sees it; None if another attachment of the same rule book serves it."""
+        host = self._hosts.get(session)
+        if host is None and self in attachments_of(session):
+            host = self._hosts[session] = SessionHost(self, session)
+        return host
+
+    def known_host(self, session: Session) -> SessionHost | None:
+        """The same, but not made if it is not there yet."""
+        return self._hosts.get(session)
+
+    def new_session(self, host: SessionHost) -> Session:
+        """A session like the one that wrote, for what runs after the end."""
+        old = host.session
+        if host.asynchronous:
+            outer = async_session(old)
+            assert outer is not None
+            made = self._factory() if self._factory is not None else type(outer)()
+            new: Session = made.sync_session
+            # The proxy must live as long as the session: async hooks are given it.
+            new.info["hookline.proxy"] = made
+        else:
+            new = self._factory() if self._factory is not None else type(old)()
+        new.bind = old.bind
+        for name in ("binds", "_Session__binds"):  # SQLAlchemy 2.1, and 2.0
+            if name in vars(old):
+                setattr(new, name, vars(old)[name])
+        new.join_transaction_mode = old.join_transaction_mode
+        if type(old) is not type(new) or self._owner is old:
+            self._adopt(new)
+        return new
+
+    def _adopt(self, session: Session) -> None:
+        """Serve a session that was made for a hook as the one it was made for."""
+        if self in attachments_of(session):
+            return
+        for name, listener in self._listeners.session_events():
+            event.listen(session, name, listener)
+        setattr(session, _MARK, (self,))
+
+    def _check(self, hook: Hook) -> None:
+        """Refuse a hook whose targets or fields are not there.
+
+        Raises:
+            TargetError: A target is not mapped.
+            UnknownFieldError: Its condition names a field that its model does not have.
+        """
+        for target in hook.targets:
+            if isinstance(target, RelationSet):
+                for relation in target:
+                    self._check_relation(hook, relation)
+            elif isinstance(target, type):
+                self._check_model(hook, target)
+            else:
+                self._check_relation(hook, target)
+
+    def _check_model(self, hook: Hook, model: type) -> None:
+        try:
+            class_mapper(model)
+        except InvalidRequestError as error:
+            if any(isinstance(mapper, Mapper) for mapper in _mapped_subclasses(model)):
+                return  # a mixin or an abstract base: its mapped subclasses are meant
+            raise TargetError(
+                f"{hook} is about {model.__name__}, which is not mapped by SQLAlchemy. "
+                f"Name a mapped class, or a base of mapped classes."
+            ) from error
+        if hook.condition is not None and "link" not in hook.events and "unlink" not in hook.events:
+            facts = self.schema.facts(model)
+            for name in hook.condition.names():
+                if name not in facts.readable and not any(
+                    name in self.schema.facts(sub.class_).readable for sub in facts.mapper.self_and_descendants
+                ):
+                    raise UnknownFieldError(f"{hook}: {facts.unknown(name)}")
+
+    def _check_relation(self, hook: Hook, target: Any) -> None:
+        parent = getattr(target, "parent", None)
+        prop = getattr(target, "property", None)
+        if prop is None or parent is None:
+            raise TargetError(
+                f"{hook} is about {target!r}, which is neither a class nor a relation. "
+                f"Name a relationship or a foreign key column of a mapped class: Company.boss or Company.boss_id."
+            )
+        if not {"link", "unlink"} & set(hook.events):
+            raise TargetError(
+                f"{hook} is for {' and '.join(hook.events)}, but its target {target} is a relation. Write "
+                f"{parent.class_.__name__} with when=changed({target.key!r}), or the events 'link' and 'unlink'."
+            )
+        self.schema.relations.learn((parent,))
+        if self.schema.relations.named_by(target) is None:
+            raise TargetError(
+                f"{hook} is about {target}, which links nothing: it is not a foreign key and no relationship that is written. "
+                f"Name a relationship or a foreign key column."
+            )
+
+
+def attach(
+    hooks: Hooks,
+    target: Any,
+    *,
+    raise_after_commit: bool = False,
+) -> Attachment:
+    """Let a rule book govern what is written through some sessions.
+
+    Args:
+        hooks: The rule book.
+        target: A sessionmaker, async_sessionmaker, scoped_session, async_scoped_session, a Session class, or a single
+            session, sync or async.
+        raise_after_commit: Let ``commit()`` raise what ``after_commit`` hooks raised, as an ExceptionGroup; the
+            transaction is committed all the same.
+
+    Returns:
+        The attachment, to detach it again. To attach the same rule book twice to the same target changes nothing.
+
+    Raises:
+        TargetError: The target is none of these, or a hook is about a class that is not mapped.
+
+    Example:
+        >>> from sqlalchemy.orm import sessionmaker
+        >>> from hookline import Hooks
+        >>> SessionLocal = sessionmaker()
+        >>> attachment = attach(Hooks(), SessionLocal)
+        >>> attachment.detach()
+    """
+    owner, _ = _owner_of(target)
+    for attached in vars(owner).get(_MARK, ()):
+        if attached.book is hooks:
+            return attached  # type: ignore[no-any-return]
+    return Attachment(hooks, target, raise_after_commit=raise_after_commit)
+
+
+def transaction(session: Any, hooks: Hooks | None = None) -> Transaction:
+    """The transaction of a session, as hooks get it by the name ``tx``.
+
+    Args:
+        session: A session, sync or async, that a rule book is attached to.
+        hooks: Which rule book, if several are.
+
+    Raises:
+        TargetError: No rule book is attached, or several are and none was named.
+    """
+    if isinstance(session, (scoped_session, async_scoped_session)):
+        session = session()
+    sync: Session = session.sync_session if isinstance(session, AsyncSession) else session
+    found = [one for one in attachments_of(sync) if hooks is None or one.book is hooks]
+    if len(found) != 1:
+        raise TargetError(
+            f"{'No rule book is' if not found else 'Several rule books are'} attached to {session!r}. "
+            f"{'Write attach(hooks, SessionLocal) first.' if not found else 'Name one: transaction(session, hooks).'}"
+        )
+    host = found[0].host_of(sync)
+    assert host is not None
+    return host.open_transaction()
+
+
+def attachments_of(session: Session) -> list[Attachment]:
+    """What is attached to a session: to itself, then to its classes; each rule book once."""
+    found: dict[Hooks, Attachment] = {}
+    for place in (session, *type(session).__mro__):
+        for attachment in vars(place).get(_MARK, ()):
+            found.setdefault(attachment.book, attachment)
+    return list(found.values())
+
+
+def _owner_of(target: Any) -> tuple[Any, Callable[[], Any] | None]:
+    """The Session class or session whose events are listened to, and what makes sessions like it."""
+    if isinstance(target, (scoped_session, async_scoped_session)):
+        return _owner_of(target.session_factory)
+    if isinstance(target, sessionmaker):
+        return target.class_, target
+    if isinstance(target, async_sessionmaker):
+        return _own_sync_class(target), target
+    if isinstance(target, AsyncSession):
+        return target.sync_session, None
+    if isinstance(target, Session) or (isinstance(target, type) and issubclass(target, Session)):
+        return target, None
+    if isinstance(target, type) and issubclass(target, AsyncSession):
+        raise TargetError(
+            f"attach() cannot tell the sessions of {target.__name__} from others: they share a sync session class. "
+            f"Attach to the async_sessionmaker that makes them."
+        )
+    raise TargetError(
+        f"attach() takes a sessionmaker, async_sessionmaker, scoped_session, Session class or session, not {target!r}."
+    )
+
+
+def _own_sync_class(maker: async_sessionmaker[Any]) -> type[Session]:
+    """The sync session class that only this maker's sessions use; made if need be."""
+    given = maker.kw.get("sync_session_class")
+    shared: type[Session] = given or maker.class_.sync_session_class
+    if vars(shared).get("__hookline_maker__") is maker:
+        return shared
+    own = type(shared.__name__, (shared,), {"__hookline_maker__": maker})
+    maker.kw["sync_session_class"] = own
+    return own
+
+
+def _mapped_subclasses(model: type) -> Iterator[Any]:
+    for sub in model.__subclasses__():
+        yield sub.__dict__.get("__mapper__")
+        yield from _mapped_subclasses(sub)
+
+

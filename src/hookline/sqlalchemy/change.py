@@ -1,0 +1,405 @@
+"""A change of one row, read from the session's own bookkeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import attributes
+from sqlalchemy.sql import ClauseElement
+
+from hookline.core.change import NOTHING, Change
+from hookline.core.run import Unsettled
+from hookline.errors import ReadOnlyError, UnknownFieldError
+from hookline.sqlalchemy.facts import Facts, State
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.host import SessionHost
+
+NO_VALUE = attributes.NO_VALUE
+_ABSENT: Any = object()
+
+LIVE, CHECKING, WRITTEN = 0, 1, 2
+
+
+class RowChange(Change[Any]):
+    """One row of the unit of work, inserted, updated or deleted.
+
+    It goes through three stages. While it is LIVE, ``before`` hooks read and edit the object itself. While it
+    is CHECKING, it cannot be edited, and reading what only the write will tell raises `Unsettled`. Once it is
+    WRITTEN, it keeps its values whatever happens to the object.
+
+    Attributes:
+        state: SQLAlchemy's record of the object.
+        facts: What is known of its class.
+        host: The session it belongs to.
+        stage: One of the three.
+        synced: Foreign keys that the flush will copy from related rows: by name, the related state and its
+            attribute, or None for NULL.
+        earlier: Of a second write of the same row in one flush: the values before that write.
+    """
+
+    __slots__ = ("_entity", "_fields", "_loaded", "_new", "_old", "checked", "earlier", "facts", "host", "stage", "state", "synced")
+
+    def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
+        self.event = event
+        self.model = facts.model
+        self.state = state
+        self._entity = state.obj()
+        self.facts = facts
+        self.host = host
+        self.tx = host.tx
+        self.cause = self.parent = self.control = None
+        self.depth = 0
+        self.stage = LIVE
+        self.synced: Mapping[str, tuple[State, str] | None] = NOTHING
+        self.earlier: dict[str, Any] | None = None
+        self._loaded: dict[str, Any] | None = None
+        self._old: dict[str, Any] | None = None
+        self._new: dict[str, Any] | None = None
+        self._fields: frozenset[str] | None = None
+        self.checked: dict[str, Any] | None = None
+
+    # -- what hooks see
+
+    @property
+    def entity(self) -> Any:
+        return self._entity if self.stage != WRITTEN else self.host.entity_of(self)
+
+    @property
+    def own_entity(self) -> Any:
+        """The object in the writing session."""
+        return self._entity
+
+    @property
+    def key_tuple(self) -> tuple[Any, ...] | None:
+        """The primary key as a tuple; None if not known yet."""
+        if self._new is not None and self.event != "delete":
+            row = self._new
+            return tuple(row.get(name) for name in self.facts.key_names)
+        return self.facts.key_of(self.state)
+
+    @property
+    def key(self) -> Any:
+        values = self.key_tuple
+        return values[0] if values is not None and len(values) == 1 else values
+
+    @property
+    def old(self) -> Mapping[str, Any]:
+        return NOTHING if self.event == "insert" else _OldRow(self)
+
+    @property
+    def new(self) -> Any:
+        return NOTHING if self.event == "delete" else _NewRow(self)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        if self._fields is not None:
+            return self._fields
+        if self.event == "update":
+            fields = frozenset(self._differing())
+        else:
+            row = self.known_new() if self.event == "insert" else self.known_old()
+            fields = frozenset(name for name, value in row.items() if value is not None)
+        if self.stage == WRITTEN:
+            self._fields = fields
+        return fields
+
+    @property
+    def identity(self) -> Hashable:
+        return self.facts.root, self.key_tuple
+
+    @property
+    def identity_before(self) -> Hashable:
+        if self.event != "update" or self._old is None or not any(name in self._old for name in self.facts.key_names):
+            return self.identity
+        return self.facts.root, tuple(self.read_old(name) for name in self.facts.key_names)
+
+    def same(self, name: str, first: Any, second: Any) -> bool:
+        if isinstance(first, ClauseElement) or isinstance(second, ClauseElement):
+            return first is second
+        equal = self.facts.equal.get(name)
+        return bool(first == second if equal is None else equal(first, second))
+
+    def differs(self, name: str) -> bool:
+        facts = self.facts
+        if name in facts.columns:
+            if self.event == "update":
+                return name in self.fields
+            row: Mapping[str, Any] = self.new if self.event == "insert" else self.old
+            return row[name] is not None
+        if name in facts.aliases:
+            return any(self.differs(one) for one in facts.aliases[name])
+        if self.event == "update":
+            return not self.same(name, self.old[name], self.new[name])
+        return bool((self.new if self.event == "insert" else self.old)[name] is not None)
+
+    def known_old(self) -> Mapping[str, Any]:
+        if self.event == "insert":
+            return NOTHING
+        if self._old is not None:
+            return {name: value for name, value in self._old.items() if name in self.facts.columns}
+        known = {} if self.event == "update" else {n: v for n, v in self.state.dict.items() if n in self.facts.columns}
+        known.update(
+            (name, value)
+            for name, value in self.state.committed_state.items()
+            if name in self.facts.columns and value is not NO_VALUE
+        )
+        if self._loaded:
+            known.update(self._loaded)
+        if self.earlier:
+            known.update(self.earlier)
+        return known
+
+    def known_new(self) -> Mapping[str, Any]:
+        if self.event == "delete":
+            return NOTHING
+        row = self.state.dict if self._new is None else self._new
+        return {name: row[name] for name in self.facts.names if name in row}
+
+    # -- reading
+
+    def read_old(self, name: str) -> Any:
+        """One old value, loaded if need be."""
+        facts = self.facts
+        if name not in facts.columns:
+            return self._derived(name, self.old)
+        if self._old is not None:  # written
+            if name in self._old:
+                return self._old[name]
+            if self.event == "update":
+                return self.read_new(name)
+            return self._fetch(name)
+        if self.earlier is not None:
+            return self.earlier[name] if name in self.earlier else self.read_new(name)
+        committed = self.state.committed_state.get(name, _ABSENT)
+        if committed is not _ABSENT and committed is not NO_VALUE:
+            return committed
+        if self._loaded is not None and name in self._loaded:
+            return self._loaded[name]
+        if committed is _ABSENT and name in self.state.dict:
+            return self.state.dict[name]
+        self.preload((name,))
+        return self._loaded[name]  # type: ignore[index]
+
+    def read_new(self, name: str) -> Any:
+        """One new value, loaded if need be."""
+        facts = self.facts
+        if name not in facts.columns:
+            if self._new is None and name in facts.readable:
+                if self.stage == CHECKING:
+                    for one in facts.aliases.get(name, ()):
+                        self.read_new(one)
+                return getattr(self._entity, name)
+            return self._derived(name, self.new)
+        if self._new is not None:
+            return self._new[name] if name in self._new else self._fetch(name)
+        if name in self.synced:
+            return self._synced(name)
+        row = self.state.dict
+        value = row.get(name, _ABSENT)
+        if self.stage == CHECKING and self._is_unsettled(name, value):
+            raise Unsettled
+        if value is not _ABSENT:
+            return value
+        if self.event == "insert" or self.state.key is None:
+            return None
+        if name in self.state.committed_state:  # deleted with `del entity.name`
+            return None
+        return getattr(self._entity, name)
+
+    def _is_unsettled(self, name: str, value: Any) -> bool:
+        if isinstance(value, ClauseElement):
+            return True
+        if self.event == "insert":
+            return (value is None or value is _ABSENT) and name in self.facts.filled
+        return name in self.facts.silent and name not in self.state.committed_state
+
+    def _synced(self, name: str) -> Any:
+        source = self.synced[name]
+        if source is None:
+            return None
+        state, attribute = source
+        value = state.dict.get(attribute)
+        if value is None and state.key is not None:
+            value = getattr(state.obj(), attribute)
+        if value is None and self.stage == CHECKING:
+            raise Unsettled
+        return value
+
+    def _derived(self, name: str, row: Mapping[str, Any]) -> Any:
+        """A composite, a synonym or a hybrid, from the values of a row."""
+        facts = self.facts
+        if name in facts.composites:
+            values = [row[one] for one in facts.aliases[name]]
+            return facts.composites[name].composite_class(*values)  # type: ignore[operator]
+        if name in facts.hybrids:
+            return facts.hybrids[name].fget(_AsObject(self.model, row))
+        aliases = facts.aliases.get(name, ())
+        if len(aliases) == 1 and name in facts.mapper.synonyms:
+            return row[aliases[0]]
+        if name in facts.readable:
+            raise KeyError(f"{name!r} is not kept after the write; read {' and '.join(map(repr, aliases)) or 'its columns'}.")
+        raise KeyError(facts.unknown(name))
+
+    def _fetch(self, name: str) -> Any:
+        row = self.host.fetch(self, (name,))
+        kept = self._old if self.event == "delete" else self._new
+        assert kept is not None
+        kept.update(row)
+        return row.get(name)
+
+    def preload(self, names: tuple[str, ...]) -> None:
+        """Load old values that the session does not have."""
+        self.take_loaded(self.host.fetch(self, names))
+        for name in names:
+            self._loaded.setdefault(name, None)  # type: ignore[union-attr]
+
+    def take_loaded(self, values: Mapping[str, Any]) -> None:
+        """Keep old values that were read from the database."""
+        if self._loaded is None:
+            self._loaded = {}
+        self._loaded.update(values)
+
+    def _differing(self) -> Iterator[str]:
+        columns = self.facts.columns
+        if self._old is not None:
+            touched: Iterator[str] = iter(self._old)
+        elif self.earlier is not None:
+            touched = iter(self.earlier)
+        else:
+            touched = iter({**self.state.committed_state, **self.synced})
+        for name in touched:
+            if name in columns and not self._unchanged(name):
+                yield name
+
+    def _unchanged(self, name: str) -> bool:
+        stage = self.stage
+        if stage == CHECKING:  # an unsettled value differs for all that is known
+            self.stage = LIVE
+        try:
+            if self.synced.get(name) is not None and self._old is None and self._synced(name) is None:
+                return False
+            return self.same(name, self.read_old(name), self.read_new(name))
+        finally:
+            self.stage = stage
+
+    # -- editing
+
+    def write(self, name: str, value: Any) -> None:
+        """Assign one new value."""
+        self._check_editable(name)
+        if name in self.synced:
+            self.host.relink(self, name, value)
+        else:
+            setattr(self._entity, name, value)
+
+    def drop(self, name: str) -> None:
+        """Drop the edit of one field: it keeps its old value, or none."""
+        self._check_editable(name)
+        if self.event == "update":
+            setattr(self._entity, name, self.read_old(name))
+        else:
+            self.state.dict.pop(name, None)
+            self.state.committed_state.pop(name, None)
+
+    def _check_editable(self, name: str) -> None:
+        if self.stage != LIVE:
+            raise ReadOnlyError(
+                f"new[{name!r}] of {self!r} cannot be assigned any more: its values are settled. "
+                f"Edit it in a `before` hook, or write to the entity in an `after` hook."
+            )
+        if name not in self.facts.readable:
+            raise UnknownFieldError(self.facts.unknown(name))
+
+    # -- stages
+
+    def freeze(self) -> None:
+        """It was written: keep its values."""
+        state, columns = self.state, self.facts.columns
+        if self.event != "insert":
+            old = dict(state.dict) if self.event == "delete" else {}
+            if self._loaded:
+                old.update(self._loaded)
+            for name, value in state.committed_state.items():
+                if value is not NO_VALUE and name in columns:
+                    old[name] = value
+            self._old = old
+        if self.event != "delete":
+            self._new = state.dict.copy()
+        self.stage = WRITTEN
+
+    def missing(self) -> list[str]:
+        """Of an update that was written: the names that may differ, and whose new value the session does not have."""
+        return [name for name in self._old or () if name in self.facts.columns and name not in self._new]  # type: ignore[operator]
+
+    def take_new(self, values: Mapping[str, Any]) -> None:
+        """Keep new values that were read from the database."""
+        self._new.update(values)  # type: ignore[union-attr]
+        self._fields = None
+
+
+class _OldRow(Mapping[str, Any]):
+    __slots__ = ("_change",)
+
+    def __init__(self, change: RowChange) -> None:
+        self._change = change
+
+    def __getitem__(self, name: str) -> Any:
+        return self._change.read_old(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise ReadOnlyError(f"old[{name!r}] of {self._change!r} is history: assign to `change.new` in a `before` hook.")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._change.facts.readable
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._change.facts.names)
+
+    def __len__(self) -> int:
+        return len(self._change.facts.names)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._change.known_old()))
+
+
+class _NewRow(MutableMapping[str, Any]):
+    __slots__ = ("_change",)
+
+    def __init__(self, change: RowChange) -> None:
+        self._change = change
+
+    def __getitem__(self, name: str) -> Any:
+        return self._change.read_new(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._change.write(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self._change.drop(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._change.facts.readable
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._change.facts.names)
+
+    def __len__(self) -> int:
+        return len(self._change.facts.names)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._change.known_new()))
+
+
+class _AsObject:
+    """A row that looks like the entity, for hybrids of old rows."""
+
+    def __init__(self, model: type, row: Mapping[str, Any]) -> None:
+        self.__dict__.update(_model=model, _row=row)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._row[name]
+        except KeyError:
+            raise AttributeError(f"{self._model.__name__} has no {name!r} in its row") from None

@@ -1,0 +1,161 @@
+"""One session as the engine sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import async_session
+from sqlalchemy.orm import Session, SessionTransaction, attributes
+
+from hookline.core.change import Change
+from hookline.core.hook import Hook
+from hookline.core.run import first_of
+from hookline.core.transaction import Transaction
+from hookline.errors import Problem, PhaseError, ValidationError
+from hookline.sqlalchemy.change import RowChange
+from hookline.sqlalchemy.load import load_rows
+from hookline.sqlalchemy.relations import RowEnd
+from hookline.sqlalchemy.scopes import AfterScope, WritingScope
+from hookline.sqlalchemy.stir import Stir
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.attach import Attachment
+    from hookline.sqlalchemy.concern import Schema
+
+
+class SessionHost:
+    """What the engine needs of one session under one rule book.
+
+    Attributes:
+        session: The sync session; of an AsyncSession, the one inside it.
+        asynchronous: Whether there is an AsyncSession around it, so that hooks can be awaited.
+        tx: The transaction; None while nothing needs one.
+        stir: Who made what pending.
+        after: The scope of the hook that is running after the end; None while the transaction is open.
+        ended: The transaction whose end is being told.
+        committing: Whether everything before COMMIT went well, and COMMIT is next.
+        committed: The transaction or savepoint that was committed last.
+        caller: The hook that this session was opened for, and the change it is running on.
+    """
+
+    def __init__(self, attachment: Attachment, session: Session) -> None:
+        self.attachment, self.session = attachment, session
+        self.asynchronous = async_session(session) is not None
+        self.tx: Transaction | None = None
+        self.stir = Stir(session)
+        self.after: AfterScope | None = None
+        self.ended: Transaction | None = None
+        self.committing = False
+        self.lost: BaseException | None = None
+        self.backend: int | None = None
+        self.committed: SessionTransaction | None = None
+        self.caller: tuple[Hook | None, Change[Any] | None] = (None, None)
+
+    @property
+    def schema(self) -> Schema:
+        """The mapped classes."""
+        return self.attachment.schema
+
+    def open_transaction(self) -> Transaction:
+        """The transaction, begun if need be."""
+        if self.tx is None:
+            self.tx = Transaction(self.attachment.book, self)
+            nested = self.session.get_nested_transaction()
+            while nested is not None:
+                if nested.nested:
+                    self.tx.set_savepoint()
+                nested = nested.parent
+        return self.tx
+
+    # -- for the engine
+
+    def flush(self) -> None:
+        """Write what is pending, with hooks, until nothing is."""
+        session = self.session
+        while not session._is_clean():
+            session.flush()
+
+    def scope(self) -> WritingScope:
+        """What hooks can reach while the transaction is open."""
+        return WritingScope(self)
+
+    def fresh_scope(self, cause: Hook | None, parent: Change[Any] | None) -> AfterScope:
+        """What one hook can reach after its end."""
+        return AfterScope(self, cause, parent)
+
+    def observe(self, hook: Hook | None, subject: Any) -> None:
+        """Note who made what pending."""
+        self.stir.observe(hook, subject)
+
+    def identity(self, given: object, key: Any) -> Hashable:
+        """The identity of an entity, or of a model's row by key."""
+        if isinstance(given, type):
+            return self.schema.facts(given).root, key if isinstance(key, tuple) else (key,)
+        state = attributes.instance_state(given)
+        facts = self.schema.facts(state.class_)
+        return facts.root, facts.key_of(state)
+
+    # -- for changes
+
+    def fetch(self, change: RowChange, names: tuple[str, ...]) -> Mapping[str, Any]:
+        """Some values of a change's row, from the database; empty if the row is gone."""
+        from hookline.sqlalchemy.change import WRITTEN
+
+        key = change.key_tuple if change.stage == WRITTEN or change.state.key is None else change.state.key[1]
+        if key is None:
+            return {}
+        if self.after is not None:
+            return load_rows(self.after.sync_session, change.facts, [key], names).get(key, {})
+        if change.tx is self.tx:
+            return load_rows(self.session, change.facts, [key], names).get(key, {})
+        with self.attachment.new_session(self) as session:
+            return load_rows(session, change.facts, [key], names).get(key, {})
+
+    def entity_of(self, change: RowChange) -> Any:
+        """The object of a change that was written, as the session in use knows it."""
+        if self.after is None or change.event == "delete":
+            return change.own_entity
+        return self.after.load(change.facts.model, change.key_tuple)
+
+    def object_at(self, end: RowEnd) -> Any:
+        """The object at one end of a link."""
+        if self.after is None and end.state is not None:
+            return end.state.obj()
+        if self.after is not None and end.state is not None and end.state.was_deleted:
+            return end.state.obj()
+        session = self.session if self.after is None else self.after.sync_session
+        model = end.facts.model
+        with session.no_autoflush:
+            if end.names == end.facts.key_names:
+                return session.get(model, end.values)
+            where = [getattr(model, name) == value for name, value in zip(end.names, end.values, strict=True)]
+            return session.scalars(select(model).where(*where)).first()
+
+    def relink(self, change: RowChange, name: str, value: Any) -> None:
+        """Assign a foreign key that a relationship would overwrite: assign the relationship."""
+        state, facts = change.state, change.facts
+        for prop in facts.mapper.relationships:
+            if facts.aliases.get(prop.key) == (name,) and not prop.viewonly:
+                other = None
+                if value is not None:
+                    with self.session.no_autoflush:
+                        other = self.session.get(prop.mapper.class_, value)
+                    if other is None:
+                        about = Problem(state.obj(), name, "foreign_key", "there is no {model} {key}",
+                                        {"model": prop.mapper.class_.__name__, "key": value})  # fmt: skip
+                        raise ValidationError(state.obj(), {name: about})
+                setattr(state.obj(), prop.key, other)
+                change.synced = {key: source for key, source in change.synced.items() if key != name}
+                setattr(state.obj(), name, value)
+                return
+        raise PhaseError(
+            f"{change!r}: {name!r} follows a relationship that has changed in the same flush; assign the relationship instead."
+        )
+
+    def running(self) -> str | None:
+        """The hook that is running in this transaction, for errors."""
+        if self.tx is None or self.tx.cause is None:
+            return None
+        return f"{self.tx.cause} on {first_of(self.tx.subject)!r}"

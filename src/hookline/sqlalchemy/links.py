@@ -1,0 +1,97 @@
+"""The links that a flush sets and unsets: from foreign keys, and from secondary tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+
+from hookline.core.link import LinkChange
+from hookline.sqlalchemy.change import RowChange
+from hookline.sqlalchemy.concern import Concerns
+from hookline.sqlalchemy.facts import Facts, State
+from hookline.sqlalchemy.forecast import Forecast
+from hookline.sqlalchemy.relations import RowEnd, SQLRelation
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.host import SessionHost
+
+
+class Links:
+    """Finds the link changes of one flush, each of them once."""
+
+    def __init__(self, host: SessionHost, concerns: Concerns) -> None:
+        self.host, self.concerns = host, concerns
+        self._known: dict[tuple[Any, ...], LinkChange] = {}
+
+    def fresh(self, outlook: Forecast, changes: dict[State, RowChange]) -> list[LinkChange]:
+        """Those that were not there at the last look."""
+        before = set(self._known)
+        return [link for key, link in self._find(outlook, changes) if key not in before]
+
+    def settled(self, outlook: Forecast, changes: dict[State, RowChange]) -> list[LinkChange]:
+        """All that are there now."""
+        return list(dict(self._find(outlook, changes)).values())
+
+    def _find(self, outlook: Forecast, changes: dict[State, RowChange]) -> Iterator[tuple[tuple[Any, ...], LinkChange]]:
+        for event, relation, near, far in outlook.links:
+            key = (event, relation, near, far)
+            if key not in self._known:
+                self._known[key] = self._secondary(event, relation, near, far, changes)
+            yield key, self._known[key]
+        for rows in (outlook.inserts, outlook.updates, outlook.deletes):
+            for state, concern in rows:
+                for relation in concern.keys:
+                    yield from self._of_key(changes[state], relation, outlook)
+
+    def _secondary(
+        self, event: str, relation: SQLRelation, near: State, far: State, changes: dict[State, RowChange]
+    ) -> LinkChange:
+        facts = self.concerns.schema.facts
+        near_facts, far_facts = facts(near.class_), facts(far.class_)
+        near_end = RowEnd(self.host, near_facts, _names(near_facts, relation.near_columns), near)
+        far_end = RowEnd(self.host, far_facts, _names(far_facts, relation.far_columns), far)
+        origin = changes.get(near) or changes.get(far)
+        return self._link(event, relation, near_end, far_end, origin)
+
+    def _of_key(
+        self, change: RowChange, relation: SQLRelation, outlook: Forecast
+    ) -> Iterator[tuple[tuple[Any, ...], LinkChange]]:
+        facts = change.facts
+        names = tuple(facts.name_of(column) for column, _ in relation.pairs)
+        if change.event == "update" and not any(name in change.fields for name in names):
+            return
+        old = None if change.event == "insert" else tuple(change.read_old(name) for name in names)
+        if old is not None and None not in old:
+            yield self._keyed("unlink", change, relation, old, None)
+        if change.event == "delete":
+            return
+        related = outlook.related.get((change.state, relation))
+        new = tuple(change.read_new(name) for name in names)
+        if related is not None and related.key is None and None in new:
+            yield self._keyed("link", change, relation, (), related)
+        elif None not in new:
+            yield self._keyed("link", change, relation, new, related)
+
+    def _keyed(
+        self, event: str, change: RowChange, relation: SQLRelation, values: tuple[Any, ...], related: State | None
+    ) -> tuple[tuple[Any, ...], LinkChange]:
+        key = (event, relation, change.state, values or related)
+        link = self._known.get(key)
+        if link is None:
+            near = RowEnd(self.host, change.facts, change.facts.key_names, change.state)
+            far_facts = self.concerns.schema.facts(related.class_ if related is not None else relation.far_model)
+            names = _names(far_facts, relation.far_columns)
+            far = RowEnd(self.host, far_facts, names, related, values or None)
+            link = self._known[key] = self._link(event, relation, near, far, change)
+        return key, link
+
+    def _link(self, event: str, relation: SQLRelation, near: RowEnd, far: RowEnd, origin: RowChange | None) -> LinkChange:
+        link = LinkChange(event, relation, near, far, tx=self.host.tx)
+        if origin is not None:
+            link.cause, link.parent, link.depth = origin.cause, origin.parent, origin.depth
+        return link
+
+
+def _names(facts: Facts, columns: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(facts.name_of(column) for column in columns)

@@ -1,0 +1,221 @@
+"""What Hookline does when SQLAlchemy tells that something happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
+from sqlalchemy.orm.session import SessionTransactionState
+from sqlalchemy.orm.unitofwork import UOWTransaction
+from sqlalchemy.util import await_only
+
+from hookline.core.commit import committed, prepare, rolled_back, unknown
+from hookline.core.run import Steps, drive
+from hookline.core.transaction import Outcome, Transaction
+from hookline.errors import PhaseError
+from hookline.sqlalchemy.bypass import warn_of_bulk
+from hookline.sqlalchemy.constraints import Engines
+from hookline.sqlalchemy.external import when_it_ends
+from hookline.sqlalchemy.flush import Flush
+from hookline.sqlalchemy.outcome import was_committed
+from hookline.sqlalchemy.stir import Stir
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from hookline.sqlalchemy.attach import Attachment
+    from hookline.sqlalchemy.host import SessionHost
+
+
+class Listeners:
+    """The listeners of one attachment."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self.attachment = attachment
+        self._engines = Engines()
+
+    def session_events(self) -> Iterator[tuple[str, Callable[..., Any]]]:
+        """The session events that are listened to."""
+        yield "before_flush", self.before_flush
+        yield "after_flush", self.after_flush
+        yield "after_flush_postexec", self.after_flush_postexec
+        yield "before_commit", self.before_commit
+        yield "after_commit", self.after_commit
+        yield "after_begin", self.after_begin
+        yield "after_transaction_create", self.after_transaction_create
+        yield "after_transaction_end", self.after_transaction_end
+        yield "do_orm_execute", self.do_orm_execute
+
+    def forget_engines(self) -> None:
+        """Stop listening to engines."""
+        self._engines.forget()
+
+    def drive(self, host: SessionHost, steps: Steps[None]) -> None:
+        """Run steps: in an async session, awaiting from within SQLAlchemy's greenlet."""
+        if host.asynchronous:
+            drive(steps, await_only)
+        else:
+            drive(steps)
+
+    # -- flush
+
+    def before_flush(self, session: Session, context: UOWTransaction, objects: Any) -> None:
+        """Run `before` and `check`."""
+        host = self.attachment.host_of(session)
+        if host is None:
+            return
+        concerns = host.schema.concerns(self.attachment.book.plan)
+        classes = {state.class_ for state in session._new}
+        classes.update(state.class_ for state in session.identity_map._modified)
+        classes.update(state.class_ for state in session._deleted)
+        if not any(concerns.of(model) for model in classes):
+            return
+        flush = Flush(host, objects)
+        self.drive(host, flush.before())
+        context.attributes[self] = flush  # type: ignore[index]
+        self._engines.flushing(flush)
+
+    def after_flush(self, session: Session, context: UOWTransaction) -> None:
+        """Take down what was written."""
+        flush: Flush | None = context.attributes.get(self)  # type: ignore[call-overload]
+        if flush is None:
+            host = self.attachment.host_of(session)
+            if host is None:
+                return
+            concerns = host.schema.concerns(self.attachment.book.plan)
+            if not any(concerns.of(model) for model in {state.class_ for state in context.states}):
+                return
+            flush = context.attributes[self] = Flush(host)  # type: ignore[index]
+        flush.written(context)
+
+    def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
+        """Run `after`, then flush what it wrote."""
+        flush: Flush | None = context.attributes.pop(self, None)  # type: ignore[call-overload]
+        if flush is None:
+            return
+        self._engines.flushing(None)
+        # SQLAlchemy has finished with this flush, but for releasing its subtransaction: hooks may flush, and
+        # their queries autoflush, as they would anywhere else.
+        session._flushing = False
+        try:
+            self.drive(flush.host, flush.after())
+            if not flush.objects:
+                flush.host.flush()
+        finally:
+            session._flushing = True
+
+    def do_orm_execute(self, state: ORMExecuteState) -> None:
+        """Say which hooks a bulk statement goes around."""
+        if state.is_insert or state.is_update or state.is_delete:
+            warn_of_bulk(self.attachment.book.plan, state)
+
+    # -- transaction
+
+    def after_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+        """A connection joins the transaction."""
+        self._engines.listen(connection.engine)
+
+    def after_transaction_create(self, session: Session, transaction: SessionTransaction) -> None:
+        """A savepoint was set, perhaps."""
+        host = self.attachment.known_host(session)
+        if host is not None and host.tx is not None and transaction.nested:
+            host.tx.set_savepoint()
+
+    def before_commit(self, session: Session) -> None:
+        """Run the phase of the same name, if this is the outermost commit."""
+        host = self.attachment.host_of(session)
+        if host is None:
+            return
+        hook = host.running()
+        if hook is not None and not session.in_nested_transaction():
+            raise PhaseError(
+                f"{hook} calls commit() on the session whose transaction it runs in. The one who began the transaction "
+                f"commits it; use session.begin_nested() for a part of it, or an after_commit hook with its own session."
+            )
+        if _is_savepoint(session) or host.committing:
+            return
+        host.flush()
+        tx = host.tx
+        if tx is None:
+            return
+        try:
+            self.drive(host, prepare(tx))
+        except BaseException:
+            _roll_back(session)
+            raise
+        host.committing = True
+        self._engines.committing(host)
+
+    def after_commit(self, session: Session) -> None:
+        """A savepoint was released, or COMMIT happened."""
+        host = self.attachment.known_host(session)
+        if host is not None:
+            host.committed = session.get_nested_transaction() or session.get_transaction()
+
+    def after_transaction_end(self, session: Session, transaction: SessionTransaction) -> None:
+        """A savepoint is over, or the transaction is."""
+        host = self.attachment.known_host(session)
+        if host is None:
+            return
+        good = host.committed is transaction
+        if transaction.nested:
+            if host.tx is not None:
+                if good:
+                    host.tx.release_savepoint()
+                else:
+                    host.tx.rollback_savepoint()
+        elif transaction.parent is None:
+            self._end(host, transaction, good)
+
+    def _end(self, host: SessionHost, transaction: SessionTransaction, good: bool) -> None:
+        tx, lost, tried = host.tx, self._engines.lost_while_committing(host), host.committing
+        host.tx, host.committing, host.committed = None, False, None
+        host.stir = Stir(host.session)
+        self._engines.committing(None)
+        self._engines.flushing(None)
+        if tx is None:
+            return
+        if good:
+            if not when_it_ends(transaction, lambda kept: self._tell(host, tx, kept)):
+                self._tell(host, tx, True)
+        elif lost is not None:
+            self._settle(host, tx, lost)
+        else:
+            self._tell(host, tx, False, Outcome.COMMIT_FAILED if tried else Outcome.ROLLED_BACK)
+
+    def _tell(self, host: SessionHost, tx: Transaction, good: bool, outcome: Outcome = Outcome.ROLLED_BACK) -> None:
+        """Run the phases after the end."""
+        before, host.ended = host.ended, tx
+        try:
+            self.drive(host, committed(tx) if good else rolled_back(tx, outcome))
+        finally:
+            host.ended = before
+        if good and tx.errors and self.attachment.raise_after_commit:
+            raise BaseExceptionGroup("the transaction is committed, but after_commit hooks failed", tx.errors)
+
+    def _settle(self, host: SessionHost, tx: Transaction, lost: BaseException) -> None:
+        """The connection broke during COMMIT: look for what the transaction wrote before anything is reported."""
+        before, host.ended = host.ended, tx
+        try:
+            answer = was_committed(host, tx, lost)
+        finally:
+            host.ended = before
+        if isinstance(answer, bool):
+            self._tell(host, tx, answer, Outcome.COMMIT_FAILED)
+        else:
+            unknown(tx, answer)
+
+
+def _is_savepoint(session: Session) -> bool:
+    """Whether the commit under way is that of a savepoint, not of the root around it."""
+    root = session.get_transaction()
+    return session.in_nested_transaction() and (root is None or root._current_fn is None)
+
+
+def _roll_back(session: Session) -> None:
+    """Roll back in the middle of a commit, the way SQLAlchemy does it when a two-phase PREPARE fails."""
+    root = session.get_transaction()
+    if root is not None:
+        with root._expect_state(SessionTransactionState.CLOSED):
+            root.rollback()

@@ -1,0 +1,49 @@
+"""Reading rows past the session: values as they are in the database, many rows in one query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, select, tuple_
+from sqlalchemy.orm import Session
+
+from hookline.sqlalchemy.facts import Facts
+
+_CHUNK: Final = 500
+"""Rows per query: below every database's limit of parameters, composite keys included."""
+
+Key = tuple[Any, ...]
+
+
+def load_rows(session: Session, facts: Facts, keys: Iterable[Key], names: Sequence[str]) -> dict[Key, dict[str, Any]]:
+    """Read some columns of some rows, by key.
+
+    Goes around the session's identity map, its events and its loader criteria: what comes back is what is in the
+    database for this transaction.
+
+    Args:
+        session: Whose connection to use.
+        facts: The class.
+        keys: The primary keys, as tuples.
+        names: The attributes.
+
+    Returns:
+        By key, the values by name; rows that are not there are not there.
+    """
+    connection: Connection = session.connection(bind_arguments={"mapper": facts.mapper})
+    key_columns = [facts.columns[name] for name in facts.key_names]
+    wanted = [facts.columns[name] for name in names]
+    query = select(*key_columns, *wanted).select_from(facts.mapper.selectable)
+    width = len(key_columns)
+    waiting = list(dict.fromkeys(keys))
+    rows: dict[Key, dict[str, Any]] = {}
+    for start in range(0, len(waiting), _CHUNK):
+        chunk = waiting[start : start + _CHUNK]
+        if width == 1:
+            among = key_columns[0].in_([key[0] for key in chunk])
+        else:
+            among = tuple_(*key_columns).in_(chunk)
+        for row in connection.execute(query.where(among)):
+            rows[tuple(row[:width])] = dict(zip(names, row[width:], strict=True))
+    return rows

@@ -1,0 +1,96 @@
+"""A connection that broke during COMMIT: was the transaction committed?"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from hookline.core.change import Change
+from hookline.core.link import LinkChange
+from hookline.core.transaction import Transaction
+from hookline.errors import UnknownOutcomeError
+from hookline.sqlalchemy.load import load_rows
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.host import SessionHost
+
+_PATIENCE: Final = 30.0
+"""Seconds to wait for the server to finish with the broken connection's backend."""
+
+
+def backend_of(connection: Connection) -> int | None:
+    """The process number of the server's end of a connection, if the driver knows it without asking."""
+    driver = getattr(connection.connection, "driver_connection", None)
+    info = getattr(driver, "info", None)
+    pid = getattr(info, "backend_pid", None)
+    if pid is None and hasattr(driver, "get_server_pid"):
+        pid = driver.get_server_pid()
+    return pid
+
+
+def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bool | UnknownOutcomeError:
+    """Look in the database for what the transaction wrote.
+
+    Args:
+        host: The session.
+        tx: What it did.
+        lost: What COMMIT raised.
+
+    Returns:
+        Whether it was committed; an error if nothing can tell.
+    """
+    nets = [net for net in tx.changes() if not isinstance(net, LinkChange)]
+    reason = "the transaction left nothing that could be looked for"
+    try:
+        with host.attachment.new_session(host) as session:
+            if host.backend is not None:
+                _await_backend(session.connection(), host.backend)
+                session.rollback()
+            for net in nets:
+                answer = _was_written(session, host, net)
+                if answer is not None:
+                    return answer
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        reason = f"looking for it failed: {error}"
+        lost = error
+    unknown = UnknownOutcomeError(
+        f"The connection broke during COMMIT, and whether the transaction was committed is unknown: {reason}. "
+        f"Neither after_commit nor after_rollback hooks ran. It did: "
+        + ("; ".join(net.describe() for net in nets[:5]) or "nothing that hooks follow")
+    )
+    unknown.__cause__ = lost
+    return unknown
+
+
+def _was_written(session: Any, host: SessionHost, net: Change[Any]) -> bool | None:
+    """Whether one net change is in the database; None if it cannot be told."""
+    facts = host.schema.facts(net.model)
+    key = net.key if isinstance(net.key, tuple) else (net.key,)
+    if net.event == "insert":
+        return bool(load_rows(session, facts, [key], facts.key_names))
+    if net.event == "delete":
+        return not load_rows(session, facts, [key], facts.key_names)
+    old, new = net.known_old(), net.known_new()
+    names = [name for name in net.fields if name in old and name in new]
+    row = load_rows(session, facts, [key], names).get(key)
+    if row is None:
+        return None
+    if all(net.same(name, row[name], new[name]) for name in names):
+        return True
+    return False if all(net.same(name, row[name], old[name]) for name in names) else None
+
+
+def _await_backend(connection: Connection, backend: int) -> None:
+    """Wait until PostgreSQL has ended the broken connection's process: before, it may still be committing."""
+    if connection.dialect.name != "postgresql":
+        return
+    deadline = time.monotonic() + _PATIENCE
+    asked = text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid AND xact_start IS NOT NULL")
+    while connection.execute(asked, {"pid": backend}).first() is not None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"backend {backend} is still at work after {_PATIENCE:.0f} s")
+        connection.rollback()
+        time.sleep(0.05)

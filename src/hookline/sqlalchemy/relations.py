@@ -1,0 +1,257 @@
+"""Relations between mapped classes, whichever attribute or column names them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Column, ForeignKeyConstraint, Table
+from sqlalchemy.orm import (
+    ColumnProperty,
+    Mapper,
+    QueryableAttribute,
+    RelationshipDirection,
+    RelationshipProperty,
+)
+
+from hookline.sqlalchemy.facts import Facts, State, maps
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.host import SessionHost
+
+Pair = tuple[Column[Any], Column[Any]]
+
+
+class SQLRelation:
+    """A foreign key, or a secondary table.
+
+    Attributes:
+        kind: ``"key"`` or ``"secondary"``.
+        near_model: The class whose table has the foreign key; of a secondary table, the side that was seen first.
+        far_model: The class that is referred to.
+        near_columns: What identifies the near row: its primary key, or what the secondary table copies.
+        far_columns: What identifies the far row: what the foreign key or the secondary table copies.
+        pairs: Of a foreign key: its columns, each with the column that it refers to.
+        near_names: The attributes that name it from the near side; far_names likewise.
+    """
+
+    def __init__(
+        self, identity: Hashable, kind: str, near: Mapper[Any], far: Mapper[Any],
+        near_columns: tuple[Any, ...], far_columns: tuple[Any, ...], pairs: tuple[Pair, ...],
+    ) -> None:  # fmt: skip
+        self.identity, self.kind, self.pairs = identity, kind, pairs
+        self.near, self.far = near, far
+        self.near_model: type = near.class_
+        self.far_model: type = far.class_
+        self.near_columns, self.far_columns = near_columns, far_columns
+        self.near_names: list[str] = []
+        self.far_names: list[str] = []
+        self.sides: dict[object, str] = {}
+
+    def side_of(self, target: object) -> str | None:
+        """From which side an attribute names this relation; None if it does not."""
+        prop = getattr(target, "property", None)
+        if prop is None:
+            return None
+        side = self.sides.get(prop)
+        if side is None and isinstance(prop, ColumnProperty) and self.kind == "key":
+            columns = {column for column, _ in self.pairs}
+            return "near" if any(column in columns for column in prop.columns) else None
+        return side
+
+    def name_from(self, side: str) -> str:
+        """The attribute that names it on a side; the foreign key's columns if there is none."""
+        names = self.near_names if side == "near" else self.far_names
+        if names:
+            return names[0]
+        if self.kind == "key":
+            return ", ".join(column.key for column, _ in self.pairs)
+        return str(self.identity)
+
+    def __repr__(self) -> str:
+        return f"<relation {self.near_model.__name__}.{self.name_from('near')} -> {self.far_model.__name__}>"
+
+
+class Relations:
+    """All relations of the mapped classes of some registries."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, SQLRelation] = {}
+        self._of_prop: dict[object, SQLRelation] = {}
+        self._seen: set[Mapper[Any]] = set()
+
+    def learn(self, mappers: Iterable[Mapper[Any]]) -> None:
+        """Read the relations of mappers not seen yet, and of all others of their registries."""
+        if all(mapper in self._seen for mapper in mappers):
+            return
+        everything: list[Mapper[Any]] = []
+        for mapper in mappers:
+            for other in mapper.registry.mappers:
+                if other not in self._seen:
+                    self._seen.add(other)
+                    everything.append(other)
+        everything.sort(key=lambda mapper: (len(list(mapper.iterate_to_root())), str(mapper.class_)))
+        for mapper in everything:
+            for prop in mapper.relationships:
+                if prop.parent is mapper:
+                    self._learn_relationship(prop)
+        for mapper in everything:
+            for table in {mapper.local_table} & set(mapper.tables):
+                if isinstance(table, Table):
+                    for constraint in table.foreign_key_constraints:
+                        self._learn_constraint(mapper, constraint, everything)
+
+    def of(self, prop: RelationshipProperty[Any]) -> SQLRelation | None:
+        """The relation that a relationship is about."""
+        return self._of_prop.get(prop)
+
+    def keys_of(self, mapper: Mapper[Any]) -> list[SQLRelation]:
+        """The relations whose foreign key is in a mapper's tables."""
+        return [
+            relation
+            for relation in self._known.values()
+            if relation.kind == "key" and mapper.isa(relation.near)
+        ]
+
+    def named_by(self, target: object) -> SQLRelation | None:
+        """The relation that an attribute names."""
+        for relation in self._known.values():
+            if relation.side_of(target) is not None:
+                return relation
+        return None
+
+    def __iter__(self) -> Any:
+        return iter(self._known.values())
+
+    def _learn_relationship(self, prop: RelationshipProperty[Any]) -> None:
+        if not prop.synchronize_pairs:
+            return
+        if prop.direction is RelationshipDirection.MANYTOMANY:
+            self._learn_secondary(prop)
+            return
+        pairs = tuple(sorted(((r, l) for l, r in prop.synchronize_pairs), key=lambda pair: str(pair[0])))
+        owns = prop.direction is RelationshipDirection.MANYTOONE
+        near, far = (prop.parent, prop.mapper) if owns else (prop.mapper, prop.parent)
+        relation = self._key_relation(pairs, near, far)
+        side = "near" if owns else "far"
+        self._name(relation, prop, side)
+
+    def _key_relation(self, pairs: tuple[Pair, ...], near: Mapper[Any], far: Mapper[Any]) -> SQLRelation:
+        identity = frozenset(pairs)
+        relation = self._known.get(identity)
+        if relation is None:
+            near = _highest(near, [column for column, _ in pairs])
+            far = _highest(far, [column for _, column in pairs])
+            relation = self._known[identity] = SQLRelation(
+                identity, "key", near, far, near.primary_key, tuple(column for _, column in pairs), pairs
+            )
+        return relation
+
+    def _learn_secondary(self, prop: RelationshipProperty[Any]) -> None:
+        here = tuple(prop.synchronize_pairs)
+        there = tuple(prop.secondary_synchronize_pairs or ())
+        columns_here = frozenset(r for _, r in here)
+        columns_there = frozenset(r for _, r in there)
+        identity = (prop.secondary, frozenset((columns_here, columns_there)))
+        relation = self._known.get(identity)
+        if relation is None:
+            relation = self._known[identity] = SQLRelation(
+                identity, "secondary", prop.parent, prop.mapper, tuple(l for l, _ in here), tuple(l for l, _ in there), ()
+            )
+            relation.near_secondary = columns_here  # type: ignore[attr-defined]
+        self._name(relation, prop, "near" if relation.near_secondary == columns_here else "far")  # type: ignore[attr-defined]
+
+    def _name(self, relation: SQLRelation, prop: RelationshipProperty[Any], side: str) -> None:
+        relation.sides[prop] = side
+        self._of_prop[prop] = relation
+        names = relation.near_names if side == "near" else relation.far_names
+        if not prop.viewonly:
+            names.append(prop.key)
+
+    def _learn_constraint(
+        self, mapper: Mapper[Any], constraint: ForeignKeyConstraint, mappers: list[Mapper[Any]]
+    ) -> None:
+        pairs = tuple(sorted(((key.parent, key.column) for key in constraint.elements), key=lambda pair: str(pair[0])))
+        if frozenset(pairs) in self._known or _is_inheritance(mapper, pairs):
+            return
+        covered = {column for relation in self._known.values() for column, _ in relation.pairs}
+        if all(column in covered for column, _ in pairs):
+            return
+        far = next((m for m in mappers if m.local_table is constraint.referred_table), None)
+        if far is not None and all(maps(mapper, column) for column, _ in pairs):
+            self._key_relation(pairs, mapper, far)
+
+
+def _highest(mapper: Mapper[Any], columns: list[Any]) -> Mapper[Any]:
+    """The mapper nearest to the root that maps these columns."""
+    found = mapper
+    for one in mapper.iterate_to_root():
+        if all(maps(one, column) for column in columns):
+            found = one
+    return found
+
+
+def _is_inheritance(mapper: Mapper[Any], pairs: tuple[Pair, ...]) -> bool:
+    return mapper.inherits is not None and all(
+        column.primary_key and reference.table in mapper.inherits.tables for column, reference in pairs
+    )
+
+
+class RowEnd:
+    """One end of a link: a row that the session holds, or one that is known by its values only."""
+
+    __slots__ = ("_values", "facts", "host", "names", "state")
+
+    def __init__(
+        self, host: SessionHost, facts: Facts, names: tuple[str, ...], state: State | None, values: tuple[Any, ...] | None = None
+    ) -> None:
+        self.host, self.facts, self.names, self.state, self._values = host, facts, names, state, values
+
+    @property
+    def model(self) -> type:
+        """The class of the row."""
+        return self.state.class_ if self.state is not None else self.facts.model
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """What the link copies of the row."""
+        if self._values is not None:
+            return self._values
+        row, entity = self.state.dict, self.state.obj()  # type: ignore[union-attr]
+        return tuple(
+            row[name] if name in row else (getattr(entity, name) if self.state.key is not None else None)  # type: ignore[union-attr]
+            for name in self.names
+        )
+
+    def freeze(self) -> None:
+        """Keep the values as they are now."""
+        self._values = self.values
+
+    @property
+    def entity(self) -> Any:
+        """The object; looked up if the session does not hold it."""
+        return self.host.object_at(self)
+
+    @property
+    def key(self) -> Any:
+        """The primary key; None if not known yet."""
+        if self.names == self.facts.key_names:
+            values: tuple[Any, ...] | None = self.values
+        elif self.state is not None:
+            values = self.facts.key_of(self.state)
+        else:
+            entity = self.entity
+            values = None if entity is None else tuple(getattr(entity, name) for name in self.facts.key_names)
+        if values is None or all(value is None for value in values):
+            return None
+        return values[0] if len(values) == 1 else values
+
+    @property
+    def identity(self) -> Hashable:
+        """What tells this end from others of the same relation."""
+        return self.facts.root, self.values
+
+
+def attribute_named(target: object) -> QueryableAttribute[Any] | None:
+    """The mapped attribute that a target is, if it is one."""
+    return target if isinstance(target, QueryableAttribute) and hasattr(target, "property") else None
