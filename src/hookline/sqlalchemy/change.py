@@ -37,9 +37,10 @@ class RowChange(Change[Any]):
         synced: Foreign keys that the flush will copy from related rows: by name, the related state and its
             attribute, or None for NULL.
         earlier: Of a second write of the same row in one flush: the values before that write.
+        elsewhere: What hooks of other rows have edited since, which is a write of its own: the values before that.
     """
 
-    __slots__ = ("_entity", "_fields", "_loaded", "_new", "_old", "checked", "earlier", "facts", "host", "stage", "state", "synced")
+    __slots__ = ("_entity", "_fields", "_loaded", "_new", "_old", "checked", "earlier", "elsewhere", "facts", "host", "stage", "state", "synced")
 
     def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
         self.event = event
@@ -54,6 +55,7 @@ class RowChange(Change[Any]):
         self.stage = LIVE
         self.synced: Mapping[str, tuple[State, str] | None] = NOTHING
         self.earlier: dict[str, Any] | None = None
+        self.elsewhere: Mapping[str, Any] = NOTHING
         self._loaded: dict[str, Any] | None = None
         self._old: dict[str, Any] | None = None
         self._new: dict[str, Any] | None = None
@@ -278,6 +280,9 @@ class RowChange(Change[Any]):
         if stage == CHECKING:  # an unsettled value differs for all that is known
             self.stage = LIVE
         try:
+            if name in self.elsewhere:
+                before = self.elsewhere[name]
+                return before is NO_VALUE or self.same(name, self.read_old(name), before)
             if self.synced.get(name) is not None and self._old is None and self._synced(name) is None:
                 return False
             return self.same(name, self.read_old(name), self.read_new(name))

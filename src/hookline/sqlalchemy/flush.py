@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import attributes
 from sqlalchemy.orm.unitofwork import UOWTransaction
 
-from hookline.core.change import Change, chain
+from hookline.core.change import NOTHING, Change, chain
 from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.run import Steps, Subject, first_of, run_hook, run_phase
@@ -87,11 +87,11 @@ class Flush:
         while True:
             outlook = forecast(self.session, self.concerns, self.objects)
             fresh = self._fresh(outlook)
-            if not any("before" in self._phases(change) for change in fresh):
-                return outlook
             for change in fresh:
                 if change.depth > tx.book.max_depth:
                     raise self._loop(change)
+            if not any("before" in self._phases(change) for change in fresh):
+                return outlook
             tx.pending = list(self._changes.values())
             stir.reset()
             self._restless = False
@@ -197,7 +197,10 @@ class Flush:
         writes = []
         for state, (earlier, origin) in self._edits.items():
             first = self._changes.get(state)
-            if first is None or first.event == "delete" or first in fresh:
+            if first is None:
+                continue
+            first.elsewhere = NOTHING
+            if first.event == "delete" or first in fresh:
                 continue
             write = RowChange("update", state, first.facts, self.host)
             write.synced = first.synced
@@ -236,6 +239,7 @@ class Flush:
             if name in change.facts.columns:
                 value = previous if name == attribute.key else state.dict.get(name, attributes.NO_VALUE)
                 earlier.setdefault(name, value)
+        change.elsewhere = earlier
 
     def _is_own(self, subject: Subject, state: State) -> bool:
         if not isinstance(subject, list):

@@ -13,11 +13,11 @@ from sqlalchemy.util import await_only
 from hookline.core.commit import committed, prepare, rolled_back, unknown
 from hookline.core.run import Steps, drive
 from hookline.core.transaction import Outcome, Transaction
-from hookline.errors import PhaseError
 from hookline.sqlalchemy.bypass import warn_of_bulk
 from hookline.sqlalchemy.constraints import Engines
 from hookline.sqlalchemy.external import when_it_ends
 from hookline.sqlalchemy.flush import Flush
+from hookline.sqlalchemy.guard import kept_open
 from hookline.sqlalchemy.outcome import was_committed
 from hookline.sqlalchemy.stir import Stir
 
@@ -72,7 +72,8 @@ class Listeners:
         if not any(concerns.of(model) for model in classes):
             return
         flush = Flush(host, objects)
-        self.drive(host, flush.before())
+        with kept_open(host):
+            self.drive(host, flush.before())
         context.attributes[self] = flush  # type: ignore[index]
         self._engines.flushing(flush)
 
@@ -99,7 +100,8 @@ class Listeners:
         # their queries autoflush, as they would anywhere else.
         session._flushing = False
         try:
-            self.drive(flush.host, flush.after())
+            with kept_open(flush.host):
+                self.drive(flush.host, flush.after())
             if not flush.objects:
                 flush.host.flush()
         finally:
@@ -127,12 +129,6 @@ class Listeners:
         host = self.attachment.host_of(session)
         if host is None:
             return
-        hook = host.running()
-        if hook is not None and not session.in_nested_transaction():
-            raise PhaseError(
-                f"{hook} calls commit() on the session whose transaction it runs in. The one who began the transaction "
-                f"commits it; use session.begin_nested() for a part of it, or an after_commit hook with its own session."
-            )
         if _is_savepoint(session) or host.committing:
             return
         host.flush()
@@ -140,7 +136,8 @@ class Listeners:
         if tx is None:
             return
         try:
-            self.drive(host, prepare(tx))
+            with kept_open(host):
+                self.drive(host, prepare(tx))
         except BaseException:
             _roll_back(session)
             raise
