@@ -28,7 +28,7 @@ class Change(Generic[E]):
         cause: The hook whose write this is; None for the user's own.
         parent: The change that the causing hook was running on.
         depth: How many causes are behind it; 0 for the user's own.
-        tx: The transaction; None in `Hooks.explain`.
+        tx: The transaction; there is none in `Hooks.explain`.
         door: The way the write came in.
     """
 
@@ -40,7 +40,7 @@ class Change(Generic[E]):
     cause: Hook | None
     parent: Change[Any] | None
     depth: int
-    tx: Transaction | None
+    tx: Transaction
     control: Control | None
 
     @property
@@ -134,7 +134,9 @@ class ValueChange(Change[E]):
         parent: Change[Any] | None = None,
         depth: int = 0,
     ) -> None:
-        self.event, self.model, self.door, self.tx = event, model, door, tx
+        self.event, self.model, self.door = event, model, door
+        if tx is not None:
+            self.tx = tx
         self.cause, self.parent, self.depth, self.control = cause, parent, depth, None
         self._key, self._entity = key, entity
         self._old: Mapping[str, Any] = NOTHING if event == "insert" or old is None else old

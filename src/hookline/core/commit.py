@@ -142,6 +142,8 @@ def _isolated(tx: Transaction, hook: Hook, changes: list[Change[Any]]) -> Steps[
     tx.cause, tx.subject = hook, changes[0]
     try:
         try:
+            if hook.arguments.asynchronous:
+                tx.host.complete(changes)
             chosen = [change for change in changes if hook.condition is None or hook.condition(change)]
             if chosen:
                 subject: Subject = chosen if hook.arguments.set_at_a_time else chosen[0]

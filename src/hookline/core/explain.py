@@ -61,7 +61,7 @@ class Explanation:
         return "\n".join([self.about, *map(str, self.lines)])
 
 
-def explain(plan: Plan, change: Change[Any], matched: dict[str, tuple[Hook, ...]], control: Control | None) -> Explanation:
+def explain(plan: Plan, change: Change[Any], matched: dict[str, tuple[Hook, ...]], control: Control | None, target: str) -> Explanation:
     """Explain one change.
 
     Args:
@@ -69,6 +69,7 @@ def explain(plan: Plan, change: Change[Any], matched: dict[str, tuple[Hook, ...]
         change: What would happen.
         matched: By phase, the hooks whose event and target match, in order.
         control: The category scope in force.
+        target: What it would happen to, in words.
     """
     lines: list[Line] = []
     for phase in PHASES:
@@ -76,18 +77,18 @@ def explain(plan: Plan, change: Change[Any], matched: dict[str, tuple[Hook, ...]
             continue
         hits = matched[phase]
         for hook in [*hits, *(hook for hook in plan.phase(phase) if hook not in hits)]:
-            lines.append(_line(hook, hook in hits, change, control))
+            lines.append(_line(hook, hook in hits, change, control, target))
     return Explanation(change.describe(), lines)
 
 
-def _line(hook: Hook, hit: bool, change: Change[Any], control: Control | None) -> Line:
+def _line(hook: Hook, hit: bool, change: Change[Any], control: Control | None, target: str) -> Line:
     if change.event not in hook.events:
         return Line(hook, False, (f"the event is {change.event}, it is for {' and '.join(hook.events)}",))
     if not hit:
         targets = ", ".join(map(_named, hook.targets))
         exactly = "exactly " if hook.exact else ""
-        return Line(hook, False, (f"the target is {change.model.__name__}, it is for {exactly}{targets}",))
-    reasons = [f"{change.event} of {change.model.__name__}"]
+        return Line(hook, False, (f"the target is {target}, it is for {exactly}{targets}",))
+    reasons = [f"{change.event} of {target}"]
     runs = True
     if control is not None:
         runs = control.permits(hook.category, hook.protected)

@@ -46,6 +46,9 @@ class End(Protocol):
     def identity(self) -> Hashable:
         """What tells it from all others."""
 
+    def unsettle(self, yes: bool) -> None:
+        """Whether a key that is not known yet must not be read as None."""
+
 
 class LinkChange(Change[Any]):
     """One link set or unset, as seen from the side that the hook named.
@@ -98,6 +101,11 @@ class LinkChange(Change[Any]):
     def ends(self) -> tuple[End, End]:
         """The near and the far end."""
         return (self._subject, self._object) if self.side == "near" else (self._object, self._subject)
+
+    def unsettle(self, yes: bool) -> None:
+        """For the time of ``check``: a key that is not known yet must not be read as None."""
+        self._subject.unsettle(yes)
+        self._object.unsettle(yes)
 
     @property
     def subject(self) -> Any:
@@ -161,6 +169,5 @@ class LinkChange(Change[Any]):
     def describe_link(self) -> str:
         """Subject, relation and object, by name and key."""
         return (
-            f"{self._subject.model.__name__} {self.subject_key!r} -{self.relation}-> "
-            f"{self._object.model.__name__} {self.object_key!r}"
+            f"{self._subject} -{self.relation}-> {self._object}"
         )

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from threading import RLock
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from hookline.core.arguments import read
 from hookline.core.change import Change, ValueChange
@@ -17,6 +17,7 @@ from hookline.core.control import Surroundings
 from hookline.core.events import LINK_EVENTS, PHASES, events_named, phase_named
 from hookline.core.explain import Explanation, explain
 from hookline.core.hook import Hook
+from hookline.core.link import Relation
 from hookline.core.order import in_order
 from hookline.core.plan import Plan
 from hookline.core.targets import side_of_relation, targets_of
@@ -27,6 +28,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 ErrorHandler = Callable[[BaseException, "Change[Any] | None", "Hook | None"], None]
 
 _OPTIONS: Final = ("when", "name", "category", "order", "runs_before", "runs_after", "exact", "protected", "net")
+
+
+class Adapter(Protocol):
+    """What the rule book asks of the libraries whose writes it governs."""
+
+    def check(self, hook: Hook) -> None:
+        """Refuse a hook whose targets or fields are not there."""
+
+    def relation(self, target: object) -> Relation | None:
+        """The relation that a target names; None if it is not this adapter's."""
 
 
 class Hooks:
@@ -56,7 +67,7 @@ class Hooks:
         self._trace: ContextVar[Trace | None] = ContextVar(f"{name}.trace", default=None)
         self._lock = RLock()
         self._plan = Plan((), ())
-        self._guards: list[Callable[[Hook], None]] = []
+        self._adapters: list[Adapter] = []
 
     # -- registration
 
@@ -174,8 +185,8 @@ class Hooks:
                         f"There is a {known[hook.name]} already, {_place(known[hook.name])}; the other is {_place(hook)}. "
                         f"Give one of them another name: @hooks.{hook.phase}(..., name='{hook.name}_2')."
                     )
-                for guard in self._guards:
-                    guard(hook)
+                for adapter in self._adapters:
+                    adapter.check(hook)
                 known[hook.name] = hook
             if any(hook.runs_before or hook.runs_after for hook in known.values()):
                 in_order(known.values(), complete=False)
@@ -184,17 +195,17 @@ class Hooks:
     def _replace(self, hooks: tuple[Hook, ...]) -> None:
         self._plan = Plan(hooks, self._plan.followed)
 
-    def guard(self, guard: Callable[[Hook], None]) -> Callable[[], None]:
-        """For adapters: check every hook, those registered now and later, against the mapped models.
+    def adopt(self, adapter: Adapter) -> Callable[[], None]:
+        """Let an adapter check every hook, those registered now and later, against its models.
 
         Returns:
             A function that ends it.
         """
         with self._lock:
             for hook in self._plan.hooks:
-                guard(hook)
-            self._guards.append(guard)
-        return lambda: self._guards.remove(guard)
+                adapter.check(hook)
+            self._adapters.append(adapter)
+        return lambda: self._adapters.remove(adapter)
 
     # -- looking
 
@@ -265,20 +276,22 @@ class Hooks:
                 return self._explain_link(plan, single, target, phases)
             change = ValueChange(single, target, old=old or {}, new={**(old or {}), **(new or {})})
         matched = {one: plan.for_row(one, change.event, change.model) for one in phases}
-        return explain(plan, change, matched, self.surroundings.control)
+        return explain(plan, change, matched, self.surroundings.control, change.model.__name__)
 
     def _explain_link(self, plan: Plan, event: str, target: object, phases: Iterable[str]) -> Explanation:
-        if target is None or event not in LINK_EVENTS:
-            raise TargetError(f"explain({event!r}, ...) needs a {'relation' if event in LINK_EVENTS else 'class'}, not {target!r}.")
-        model = target if isinstance(target, type) else getattr(target, "class_", object)
-        change: Change[Any] = ValueChange(event, model)
-        matched = {
-            phase: tuple(
-                hook for hook in plan.phase(phase) if event in hook.events and _names_relation(hook.targets, target)
+        if event not in LINK_EVENTS or target is None or isinstance(target, type):
+            wanted = "a relation, such as Company.boss" if event in LINK_EVENTS else "a class"
+            raise TargetError(f"explain({event!r}, ...) needs {wanted}, not {target!r}.")
+        found = (adapter.relation(target) for adapter in self._adapters)
+        relation = next((one for one in found if one is not None), None)
+        if relation is None:
+            raise TargetError(
+                f"explain({event!r}, {target}) needs a relation of models that the rule book governs: attach it first."
             )
-            for phase in phases
-        }
-        return explain(plan, change, matched, self.surroundings.control)
+        side = relation.side_of(target) or "near"
+        model = relation.near_model if side == "near" else relation.far_model
+        matched = {one: tuple(hook for hook, _ in plan.for_link(one, event, relation)) for one in phases}
+        return explain(plan, ValueChange(event, model), matched, self.surroundings.control, str(target))
 
     # -- surroundings
 
@@ -313,10 +326,6 @@ class Hooks:
 def _names(given: str | Callable[..., Any] | Iterable[Any]) -> tuple[str, ...]:
     several = (given,) if isinstance(given, str) or callable(given) else tuple(given)
     return tuple(one if isinstance(one, str) else one.__name__ for one in several)
-
-
-def _names_relation(targets: tuple[Any, ...], relation: object) -> bool:
-    return not targets or any(one is relation or (not isinstance(one, type) and str(one) == str(relation)) for one in targets)
 
 
 def _place(hook: Hook) -> str:

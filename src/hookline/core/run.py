@@ -123,7 +123,7 @@ def run_phase(
     *,
     refusals: list[ValidationError] | None = None,
     put_off: list[tuple[Hook, Subject]] | None = None,
-    observe: Callable[[Hook, Subject], None] | None = None,
+    observe: Callable[[Hook, Subject | None], None] | None = None,
 ) -> Steps[None]:
     """Run all hooks of a phase on those changes that they concern.
 
@@ -135,7 +135,7 @@ def run_phase(
         scope: What the hooks can reach.
         refusals: Gathers ValidationErrors, so that all rules are heard; if None, the first one is raised.
         put_off: Gathers the calls that read a value which is not known yet.
-        observe: Called after each call.
+        observe: Called after each call, and without a subject after the last call of a hook.
     """
     control = tx.book.surroundings.control
     for hook, concerned in work_for(plan, phase, changes):
@@ -153,7 +153,7 @@ def run_hook(
     *,
     refusals: list[ValidationError] | None = None,
     put_off: list[tuple[Hook, Subject]] | None = None,
-    observe: Callable[[Hook, Subject], None] | None = None,
+    observe: Callable[[Hook, Subject | None], None] | None = None,
 ) -> Steps[None]:
     """Run one hook on those of the changes that meet its condition; arguments as of `run_phase`."""
     condition, arguments, function = hook.condition, hook.arguments, hook.function
@@ -163,6 +163,8 @@ def run_hook(
         chosen = changes if condition is None else _chosen(hook, changes, put_off)
         subjects = [chosen] if chosen else []
         condition = None
+    if arguments.asynchronous:
+        tx.host.complete(changes)
     before = tx.cause, tx.subject
     tx.cause = hook
     try:
@@ -190,6 +192,8 @@ def run_hook(
                 raise
             if observe is not None:
                 observe(hook, subject)
+        if observe is not None:
+            observe(hook, None)
     finally:
         tx.cause, tx.subject = before
 

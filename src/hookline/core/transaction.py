@@ -49,6 +49,9 @@ class Host(Protocol):
     def observe(self, hook: Hook | None, subject: Any) -> None:
         """Note that pending writes not yet attributed are this hook's."""
 
+    def complete(self, changes: list[Change[Any]]) -> None:
+        """Load what of these changes is not at hand: a coroutine cannot load by reading."""
+
     def identity(self, given: object, key: Any) -> Hashable:
         """The identity of an entity, or of a model's row by key, as `Change.identity` has it."""
 

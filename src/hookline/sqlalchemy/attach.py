@@ -9,7 +9,6 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_session, async_sessionmaker
 from sqlalchemy.orm import Mapper, Session, class_mapper, scoped_session, sessionmaker
 
 from hookline.core.hook import Hook
@@ -17,9 +16,11 @@ from hookline.core.registry import Hooks
 from hookline.core.targets import RelationSet
 from hookline.core.transaction import Transaction
 from hookline.errors import HooklineError, TargetError, UnknownFieldError
+from hookline.sqlalchemy.asynchronous import around, is_a, is_async_class
 from hookline.sqlalchemy.concern import Schema
 from hookline.sqlalchemy.host import SessionHost
 from hookline.sqlalchemy.listeners import Listeners
+from hookline.sqlalchemy.relations import SQLRelation
 
 _MARK = "__hookline__"
 """Where a session class or a session keeps its attachments."""
@@ -42,7 +43,7 @@ class Attachment:
         self._owner, self._factory = _owner_of(target)
         self._hosts: WeakKeyDictionary[Session, SessionHost] = WeakKeyDictionary()
         self._listeners = Listeners(self)
-        self._unguard = book.guard(self._check)
+        self._unguard = book.adopt(self)
         for name, listener in self._listeners.session_events():
             event.listen(self._owner, name, listener)
         setattr(self._owner, _MARK, (*vars(self._owner).get(_MARK, ()), self))
@@ -89,7 +90,7 @@ class Attachment:
         """A session like the one that wrote, for what runs after the end."""
         old = host.session
         if host.asynchronous:
-            outer = async_session(old)
+            outer = around(old)
             assert outer is not None
             made = self._factory() if self._factory is not None else type(outer)()
             new: Session = made.sync_session
@@ -114,7 +115,15 @@ class Attachment:
             event.listen(session, name, listener)
         setattr(session, _MARK, (self,))
 
-    def _check(self, hook: Hook) -> None:
+    def relation(self, target: object) -> SQLRelation | None:
+        """The relation that an attribute names; None if it names none."""
+        parent = getattr(target, "parent", None)
+        if parent is None or not hasattr(target, "property"):
+            return None
+        self.schema.relations.learn((parent,))
+        return self.schema.relations.named_by(target)
+
+    def check(self, hook: Hook) -> None:
         """Refuse a hook whose targets or fields are not there.
 
         Raises:
@@ -161,8 +170,7 @@ class Attachment:
                 f"{hook} is for {' and '.join(hook.events)}, but its target {target} is a relation. Write "
                 f"{parent.class_.__name__} with when=changed({target.key!r}), or the events 'link' and 'unlink'."
             )
-        self.schema.relations.learn((parent,))
-        if self.schema.relations.named_by(target) is None:
+        if self.relation(target) is None:
             raise TargetError(
                 f"{hook} is about {target}, which links nothing: it is not a foreign key and no relationship that is written. "
                 f"Name a relationship or a foreign key column."
@@ -214,9 +222,9 @@ def transaction(session: Any, hooks: Hooks | None = None) -> Transaction:
     Raises:
         TargetError: No rule book is attached, or several are and none was named.
     """
-    if isinstance(session, (scoped_session, async_scoped_session)):
+    if isinstance(session, scoped_session) or is_a(session, "async_scoped_session"):
         session = session()
-    sync: Session = session.sync_session if isinstance(session, AsyncSession) else session
+    sync: Session = session.sync_session if is_a(session, "AsyncSession") else session
     found = [one for one in attachments_of(sync) if hooks is None or one.book is hooks]
     if len(found) != 1:
         raise TargetError(
@@ -239,17 +247,17 @@ def attachments_of(session: Session) -> list[Attachment]:
 
 def _owner_of(target: Any) -> tuple[Any, Callable[[], Any] | None]:
     """The Session class or session whose events are listened to, and what makes sessions like it."""
-    if isinstance(target, (scoped_session, async_scoped_session)):
+    if isinstance(target, scoped_session) or is_a(target, "async_scoped_session"):
         return _owner_of(target.session_factory)
     if isinstance(target, sessionmaker):
         return target.class_, target
-    if isinstance(target, async_sessionmaker):
+    if is_a(target, "async_sessionmaker"):
         return _own_sync_class(target), target
-    if isinstance(target, AsyncSession):
+    if is_a(target, "AsyncSession"):
         return target.sync_session, None
     if isinstance(target, Session) or (isinstance(target, type) and issubclass(target, Session)):
         return target, None
-    if isinstance(target, type) and issubclass(target, AsyncSession):
+    if is_async_class(target):
         raise TargetError(
             f"attach() cannot tell the sessions of {target.__name__} from others: they share a sync session class. "
             f"Attach to the async_sessionmaker that makes them."
@@ -259,7 +267,7 @@ def _owner_of(target: Any) -> tuple[Any, Callable[[], Any] | None]:
     )
 
 
-def _own_sync_class(maker: async_sessionmaker[Any]) -> type[Session]:
+def _own_sync_class(maker: Any) -> type[Session]:
     """The sync session class that only this maker's sessions use; made if need be."""
     given = maker.kw.get("sync_session_class")
     shared: type[Session] = given or maker.class_.sync_session_class

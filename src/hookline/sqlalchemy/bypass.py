@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 from sqlalchemy.orm import ORMExecuteState
 
 from hookline.core.plan import Plan
 from hookline.errors import UnhookedWriteWarning
+from hookline.sqlalchemy.warn import warn
 
 
 def warn_of_bulk(plan: Plan, state: ORMExecuteState) -> None:
@@ -18,12 +17,11 @@ def warn_of_bulk(plan: Plan, state: ORMExecuteState) -> None:
     event = "insert" if state.is_insert else "update" if state.is_update else "delete"
     skipped = [hook for hook in plan.hooks if hook in _all_for(plan, event, mapper.class_)]
     if skipped:
-        warnings.warn(
+        warn(
             f"The bulk {event} of {mapper.class_.__name__} goes around {', '.join(map(str, skipped))}: in this version "
             f"hooks see the unit of work only (add, attribute set, delete). Write through the session's objects, "
             f"or filter this warning if that is meant.",
             UnhookedWriteWarning,
-            stacklevel=2,
         )
 
 

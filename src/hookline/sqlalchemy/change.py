@@ -37,10 +37,12 @@ class RowChange(Change[Any]):
         synced: Foreign keys that the flush will copy from related rows: by name, the related state and its
             attribute, or None for NULL.
         earlier: Of a second write of the same row in one flush: the values before that write.
+        switched: Whether SQLAlchemy turned a delete and this insert of the same key into one UPDATE.
+        expressions: The names that an SQL expression is written to.
         elsewhere: What hooks of other rows have edited since, which is a write of its own: the values before that.
     """
 
-    __slots__ = ("_entity", "_fields", "_loaded", "_new", "_old", "checked", "earlier", "elsewhere", "facts", "host", "stage", "state", "synced")
+    __slots__ = ("_entity", "_fields", "_loaded", "_new", "_old", "checked", "earlier", "elsewhere", "expressions", "facts", "host", "stage", "state", "switched", "synced")
 
     def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
         self.event = event
@@ -53,6 +55,8 @@ class RowChange(Change[Any]):
         self.cause = self.parent = self.control = None
         self.depth = 0
         self.stage = LIVE
+        self.switched = False
+        self.expressions: frozenset[str] = frozenset()
         self.synced: Mapping[str, tuple[State, str] | None] = NOTHING
         self.earlier: dict[str, Any] | None = None
         self.elsewhere: Mapping[str, Any] = NOTHING
@@ -195,7 +199,11 @@ class RowChange(Change[Any]):
                 return getattr(self._entity, name)
             return self._derived(name, self.new)
         if self._new is not None:
-            return self._new[name] if name in self._new else self._fetch(name)
+            if name in self._new:
+                return self._new[name]
+            if self._is_null(name):
+                return None
+            return self._fetch(name)
         if name in self.synced:
             return self._synced(name)
         row = self.state.dict
@@ -262,6 +270,36 @@ class RowChange(Change[Any]):
         if self._loaded is None:
             self._loaded = {}
         self._loaded.update(values)
+
+    def commit_loaded(self, values: Mapping[str, Any]) -> None:
+        """Tell SQLAlchemy too what an attribute was that it had not loaded: an equal value then writes nothing."""
+        committed = self.state.committed_state
+        committed.update((name, value) for name, value in values.items() if committed.get(name) is NO_VALUE)
+
+    def keep_expressions(self) -> None:
+        """Keep the old values of what SQL expressions are written to: SQLAlchemy forgets them when they are."""
+        row, columns = self.state.dict, self.facts.columns
+        for name in self.state.committed_state:
+            if isinstance(row.get(name), ClauseElement) and name in columns:
+                self.expressions |= {name}
+                if self.event == "update":
+                    self.take_loaded({name: self.read_old(name)})
+
+    def unknown_names(self) -> list[str]:
+        """The names whose values after the write are not at hand."""
+        row = self._new if self.event != "delete" else self._old
+        if row is None:
+            return []
+        return [name for name in self.facts.names if name not in row and not self._is_null(name)]
+
+    def _is_null(self, name: str) -> bool:
+        """Of a row that was inserted and a name that SQLAlchemy has no value for: whether nobody gave one."""
+        return (
+            self.event == "insert"
+            and not self.switched
+            and name not in self.facts.filled
+            and name not in self.expressions
+        )
 
     def _differing(self) -> Iterator[str]:
         columns = self.facts.columns
@@ -340,7 +378,8 @@ class RowChange(Change[Any]):
 
     def take_new(self, values: Mapping[str, Any]) -> None:
         """Keep new values that were read from the database."""
-        self._new.update(values)  # type: ignore[union-attr]
+        row = self._new if self.event != "delete" else self._old
+        row.update(values)  # type: ignore[union-attr]
         self._fields = None
 
 

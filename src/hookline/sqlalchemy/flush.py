@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from hookline.sqlalchemy.facts import State, unloaded
 from hookline.sqlalchemy.forecast import Forecast, forecast
 from hookline.sqlalchemy.links import Links
 from hookline.sqlalchemy.load import load_rows
+from hookline.sqlalchemy.warn import warn
 from hookline.sqlalchemy.watch import Watcher
 
 if TYPE_CHECKING:
@@ -190,7 +190,10 @@ class Flush:
             rows = load_rows(self.session, facts, [change.state.key[1] for change, _ in needs], union)
             for change, names in needs:
                 row = rows.get(change.state.key[1], {})
-                change.take_loaded({name: row[name] for name in names if name in row})
+                known = {name: row[name] for name in names if name in row}
+                change.take_loaded(known)
+                if change.event == "update":
+                    change.commit_loaded(known)
 
     def _second_writes(self, fresh: list[Change[Any]]) -> list[RowChange]:
         """What hooks of other rows wrote to rows whose own write was announced before."""
@@ -262,6 +265,7 @@ class Flush:
             for state, _ in rows:
                 change = self._changes[state]
                 if change.event == event and (event != "update" or change.fields):
+                    change.keep_expressions()
                     self.rows.append(change)
         if self.concerns.links:
             self.links = self._links.settled(outlook, self._changes)
@@ -279,10 +283,14 @@ class Flush:
         if checked:
             self._checking = True
             sizes = self._sizes()
+            for link in self.links:
+                link.unsettle(True)
             yield from run_phase(
                 self.tx, self.plan, "check", checked, self.host.scope(), refusals=refusals, put_off=self._put_off
             )
             self._checking = False
+            for link in self.links:
+                link.unsettle(False)
             if self._sizes() != sizes:
                 raise PhaseError(
                     "A `check` hook added or deleted objects, or edited other ones, but no `before` hook would see that write. "
@@ -298,9 +306,12 @@ class Flush:
     def written(self, context: UOWTransaction) -> None:
         """The statements were sent: keep the values, and look for what was written behind the hooks' backs."""
         control = self.tx.book.surroundings.control
+        gone = {change.identity for change in self.rows if change.event == "delete"}
         for change in self.rows:
             change.freeze()
             change.control = control
+            if gone and change.event == "insert" and change.identity in gone:
+                change.switched = True
         for link in self.links:
             link.control = control
             for end in link.ends:
@@ -328,12 +339,11 @@ class Flush:
             self._recheck(change)
             skipped = self.plan.for_row("before", event, change.model)
             if skipped:
-                warnings.warn(
+                warn(
                     f"{change!r} was written by another listener of this flush, after the `before` hooks had run; "
                     f"{', '.join(str(hook) for hook in skipped)} did not see it. `check` and `after` do. "
                     f"Register that listener before attach(), or make it a hook.",
                     UnhookedWriteWarning,
-                    stacklevel=2,
                 )
 
     def _edited_behind(self, change: RowChange) -> bool:

@@ -6,15 +6,17 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import async_session
 from sqlalchemy.orm import Session, SessionTransaction, attributes
 
 from hookline.core.change import Change
 from hookline.core.hook import Hook
+from hookline.core.link import LinkChange
 from hookline.core.run import first_of
 from hookline.core.transaction import Transaction
 from hookline.errors import Problem, PhaseError, ValidationError
-from hookline.sqlalchemy.change import RowChange
+from hookline.sqlalchemy.asynchronous import around
+from hookline.sqlalchemy.change import WRITTEN, RowChange
+from hookline.sqlalchemy.facts import unloaded
 from hookline.sqlalchemy.load import load_rows
 from hookline.sqlalchemy.relations import RowEnd
 from hookline.sqlalchemy.scopes import AfterScope, WritingScope
@@ -34,6 +36,7 @@ class SessionHost:
         tx: The transaction; None while nothing needs one.
         stir: Who made what pending.
         after: The scope of the hook that is running after the end; None while the transaction is open.
+        draining: Whether a loop is flushing until nothing is pending.
         ended: The transaction whose end is being told.
         committing: Whether everything before COMMIT went well, and COMMIT is next.
         committed: The transaction or savepoint that was committed last.
@@ -42,10 +45,11 @@ class SessionHost:
 
     def __init__(self, attachment: Attachment, session: Session) -> None:
         self.attachment, self.session = attachment, session
-        self.asynchronous = async_session(session) is not None
+        self.asynchronous = around(session) is not None
         self.tx: Transaction | None = None
         self.stir = Stir(session)
         self.after: AfterScope | None = None
+        self.draining = False
         self.ended: Transaction | None = None
         self.committing = False
         self.lost: BaseException | None = None
@@ -74,8 +78,14 @@ class SessionHost:
     def flush(self) -> None:
         """Write what is pending, with hooks, until nothing is."""
         session = self.session
-        while not session._is_clean():
-            session.flush()
+        if self.draining:  # a flush within a flush: the outer one goes on until nothing is pending
+            return
+        self.draining = True
+        try:
+            while not session._is_clean():
+                session.flush()
+        finally:
+            self.draining = False
 
     def scope(self) -> WritingScope:
         """What hooks can reach while the transaction is open."""
@@ -97,12 +107,32 @@ class SessionHost:
         facts = self.schema.facts(state.class_)
         return facts.root, facts.key_of(state)
 
+    def complete(self, changes: list[Change[Any]]) -> None:
+        """Load what of these changes is not at hand."""
+        wanted: dict[Any, list[RowChange]] = {}
+        for change in changes:
+            if isinstance(change, LinkChange):
+                for end in change.ends:
+                    end.find()  # type: ignore[attr-defined]
+                continue
+            for step in getattr(change, "steps", (change,)):
+                if step.stage == WRITTEN and step.unknown_names():
+                    wanted.setdefault(step.facts, []).append(step)
+                elif step.stage != WRITTEN and step.event != "insert":
+                    for name in unloaded(step.state, step.facts.names):
+                        step.read_old(name)
+        for facts, steps in wanted.items():
+            union = list(dict.fromkeys(name for step in steps for name in step.unknown_names()))
+            session = self.after.sync_session if self.after is not None else self.session
+            rows = load_rows(session, facts, [step.key_tuple for step in steps if step.key_tuple], union)
+            for step in steps:
+                row = rows.get(step.key_tuple or (), {})
+                step.take_new({name: row.get(name) for name in step.unknown_names()})
+
     # -- for changes
 
     def fetch(self, change: RowChange, names: tuple[str, ...]) -> Mapping[str, Any]:
         """Some values of a change's row, from the database; empty if the row is gone."""
-        from hookline.sqlalchemy.change import WRITTEN
-
         key = change.key_tuple if change.stage == WRITTEN or change.state.key is None else change.state.key[1]
         if key is None:
             return {}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.orm.session import SessionTransactionState
 from sqlalchemy.orm.unitofwork import UOWTransaction
-from sqlalchemy.util import await_only
 
 from hookline.core.commit import committed, prepare, rolled_back, unknown
 from hookline.core.run import Steps, drive
 from hookline.core.transaction import Outcome, Transaction
+from hookline.sqlalchemy.asynchronous import wait
 from hookline.sqlalchemy.bypass import warn_of_bulk
 from hookline.sqlalchemy.constraints import Engines
 from hookline.sqlalchemy.external import when_it_ends
@@ -54,7 +54,7 @@ class Listeners:
     def drive(self, host: SessionHost, steps: Steps[None]) -> None:
         """Run steps: in an async session, awaiting from within SQLAlchemy's greenlet."""
         if host.asynchronous:
-            drive(steps, await_only)
+            drive(steps, wait)
         else:
             drive(steps)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from hookline.core.change import Change
 from hookline.core.link import LinkChange
@@ -42,7 +43,7 @@ def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bo
     Returns:
         Whether it was committed; an error if nothing can tell.
     """
-    nets = [net for net in tx.changes() if not isinstance(net, LinkChange)]
+    nets = tx.changes()
     reason = "the transaction left nothing that could be looked for"
     try:
         with host.attachment.new_session(host) as session:
@@ -50,7 +51,7 @@ def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bo
                 _await_backend(session.connection(), host.backend)
                 session.rollback()
             for net in nets:
-                answer = _was_written(session, host, net)
+                answer = _was_linked(session, net) if isinstance(net, LinkChange) else _was_written(session, host, net)
                 if answer is not None:
                     return answer
     except (SQLAlchemyError, OSError, TimeoutError) as error:
@@ -65,7 +66,7 @@ def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bo
     return unknown
 
 
-def _was_written(session: Any, host: SessionHost, net: Change[Any]) -> bool | None:
+def _was_written(session: Session, host: SessionHost, net: Change[Any]) -> bool | None:
     """Whether one net change is in the database; None if it cannot be told."""
     facts = host.schema.facts(net.model)
     key = net.key if isinstance(net.key, tuple) else (net.key,)
@@ -81,6 +82,19 @@ def _was_written(session: Any, host: SessionHost, net: Change[Any]) -> bool | No
     if all(net.same(name, row[name], new[name]) for name in names):
         return True
     return False if all(net.same(name, row[name], old[name]) for name in names) else None
+
+
+def _was_linked(session: Session, link: LinkChange) -> bool | None:
+    """Whether one link change is in the database; None if it cannot be told."""
+    relation: Any = link.kind
+    near, far = (end.values for end in link.ends)  # type: ignore[attr-defined]
+    if relation.kind == "secondary":
+        columns = (*relation.secondary[0], *relation.secondary[1])
+    else:
+        columns = (*relation.near_columns, *(column for column, _ in relation.pairs))
+    where = [column == value for column, value in zip(columns, (*near, *far), strict=True)]
+    found = session.connection(bind_arguments={"mapper": relation.near}).execute(select(literal_column('1')).select_from(columns[0].table).where(*where)).first()
+    return (found is not None) is (link.event == "link")
 
 
 def _await_backend(connection: Connection, backend: int) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import (
     RelationshipProperty,
 )
 
+from hookline.core.run import Unsettled
 from hookline.sqlalchemy.facts import Facts, State, maps
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class SQLRelation:
         near_columns: What identifies the near row: its primary key, or what the secondary table copies.
         far_columns: What identifies the far row: what the foreign key or the secondary table copies.
         pairs: Of a foreign key: its columns, each with the column that it refers to.
+        secondary: Of a secondary table: its columns that copy the near row, and those that copy the far one.
         near_names: The attributes that name it from the near side; far_names likewise.
     """
 
@@ -47,6 +49,7 @@ class SQLRelation:
         self.near_names: list[str] = []
         self.far_names: list[str] = []
         self.sides: dict[object, str] = {}
+        self.secondary: tuple[tuple[Any, ...], tuple[Any, ...]] = ((), ())
 
     def side_of(self, target: object) -> str | None:
         """From which side an attribute names this relation; None if it does not."""
@@ -158,8 +161,8 @@ class Relations:
             relation = self._known[identity] = SQLRelation(
                 identity, "secondary", prop.parent, prop.mapper, tuple(l for l, _ in here), tuple(l for l, _ in there), ()
             )
-            relation.near_secondary = columns_here  # type: ignore[attr-defined]
-        self._name(relation, prop, "near" if relation.near_secondary == columns_here else "far")  # type: ignore[attr-defined]
+            relation.secondary = tuple(r for _, r in here), tuple(r for _, r in there)
+        self._name(relation, prop, "near" if frozenset(relation.secondary[0]) == columns_here else "far")
 
     def _name(self, relation: SQLRelation, prop: RelationshipProperty[Any], side: str) -> None:
         relation.sides[prop] = side
@@ -200,12 +203,14 @@ def _is_inheritance(mapper: Mapper[Any], pairs: tuple[Pair, ...]) -> bool:
 class RowEnd:
     """One end of a link: a row that the session holds, or one that is known by its values only."""
 
-    __slots__ = ("_values", "facts", "host", "names", "state")
+    __slots__ = ("_found", "_unsettled", "_values", "facts", "host", "names", "state")
 
     def __init__(
         self, host: SessionHost, facts: Facts, names: tuple[str, ...], state: State | None, values: tuple[Any, ...] | None = None
     ) -> None:
         self.host, self.facts, self.names, self.state, self._values = host, facts, names, state, values
+        self._unsettled = False
+        self._found: tuple[Any, Any] | None = None
 
     @property
     def model(self) -> type:
@@ -230,11 +235,30 @@ class RowEnd:
     @property
     def entity(self) -> Any:
         """The object; looked up if the session does not hold it."""
+        if self._found is not None and self._found[0] is self.host.after:
+            return self._found[1]
         return self.host.object_at(self)
+
+    def find(self) -> None:
+        """Look the object up now, for hooks that cannot wait for it."""
+        self._found = (self.host.after, self.host.object_at(self))
+
+    def unsettle(self, yes: bool) -> None:
+        """Whether a key that is not known yet must not be read as None."""
+        self._unsettled = yes
 
     @property
     def key(self) -> Any:
         """The primary key; None if not known yet."""
+        key = self._key()
+        if key is None and self._unsettled:
+            raise Unsettled
+        return key
+
+    def __str__(self) -> str:
+        return f"{self.model.__name__} {self._key()!r}"
+
+    def _key(self) -> Any:
         if self.names == self.facts.key_names:
             values: tuple[Any, ...] | None = self.values
         elif self.state is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.ext.asyncio import async_session
 from sqlalchemy.orm import Session
 
 from hookline.core.change import Change
 from hookline.core.hook import Hook
 from hookline.core.transaction import Transaction
 from hookline.errors import PhaseError
+from hookline.sqlalchemy.asynchronous import around
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.host import SessionHost
@@ -37,7 +37,7 @@ class WritingScope:
 
     def session(self, asynchronous: bool) -> Any:
         """The writing session; for an async hook, the AsyncSession around it."""
-        return async_session(self.host.session) if asynchronous else self.host.session
+        return around(self.host.session) if asynchronous else self.host.session
 
     def entity(self, change: Change[Any], asynchronous: bool) -> Any:
         """The object that is written."""
@@ -70,7 +70,7 @@ class AfterScope:
 
     def session(self, asynchronous: bool) -> Any:
         """The new session; for an async hook, as an AsyncSession."""
-        return async_session(self.sync_session) if asynchronous else self.sync_session
+        return around(self.sync_session) if asynchronous else self.sync_session
 
     def entity(self, change: Change[Any], asynchronous: bool) -> Any:
         """The entity as the new session knows it; a deleted one as it was."""

@@ -43,10 +43,8 @@ class Stir:
         self._first = None
 
     def observe(self, hook: Hook | None, subject: Subject | None) -> None:
-        """A hook was called: whatever is pending and was not before is its doing."""
-        if hook is not self._hook:
-            self.finish()
-            self._hook = hook
+        """A hook was called, or has had its last call (no subject): what is pending since is its doing."""
+        self._hook = hook
         session = self.session
         new, deleted = session._new, session._deleted
         if len(new) != self._new:
@@ -57,6 +55,8 @@ class Stir:
             self._deleted = len(deleted)
         if self._first is None and len(session.identity_map._modified) != self._modified:
             self._first = first_of(subject)
+        if subject is None:
+            self.finish()
 
     def finish(self) -> None:
         """No more calls of this hook: look who was modified."""

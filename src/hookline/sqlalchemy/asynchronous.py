@@ -1,0 +1,42 @@
+"""The async half of SQLAlchemy, touched only where somebody uses it: it needs greenlet, which is optional."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+_MODULE = "sqlalchemy.ext.asyncio"
+
+
+def is_a(target: object, *names: str) -> bool:
+    """Whether something is an instance of one of these classes of ``sqlalchemy.ext.asyncio``.
+
+    While that module is not imported, nothing is.
+    """
+    module = sys.modules.get(_MODULE)
+    return module is not None and isinstance(target, tuple(getattr(module, name) for name in names))
+
+
+def is_async_class(target: object) -> bool:
+    """Whether something is an AsyncSession class."""
+    module = sys.modules.get(_MODULE)
+    return module is not None and isinstance(target, type) and issubclass(target, module.AsyncSession)
+
+
+def around(session: Session) -> AsyncSession | None:
+    """The AsyncSession around a sync session; None if there is none."""
+    module = sys.modules.get(_MODULE)
+    return None if module is None else module.async_session(session)
+
+
+def wait(awaitable: Awaitable[Any]) -> Any:
+    """Await from sync code that an AsyncSession runs in its greenlet."""
+    from sqlalchemy.util import await_only
+
+    return await_only(awaitable)
