@@ -1,0 +1,13 @@
+"""What Hookline costs, as ratios taken in one run; `python -m benchmarks` prints them with their budgets.
+
+| file | what it measures |
+|---|---|
+| `flush_unconcerned.py` | a flush that no hook is about, against SQLAlchemy alone |
+| `flush_set_hooks.py` | a flush with a `before` and an `after` hook that take all changes at once, likewise |
+| `flush_row_hooks.py` | a flush with ten row hooks of each kind, against as many native mapper listeners |
+| `dispatch.py` | finding the hooks to run among 1,000, against among 3 |
+| `importing.py` | `import hookline` in a new interpreter |
+
+Every benchmark is a function `measure` that gives `Result`s. Verdicts are printed, never asserted: a busy
+machine is no failure.
+"""
