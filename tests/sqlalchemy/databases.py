@@ -66,6 +66,8 @@ def empty(connection: Connection, metadata: MetaData) -> None:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
         for name in names:
             connection.exec_driver_sql(f'DELETE FROM "{name}"')
+        if connection.scalar(text("SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_sequence'")):
+            connection.exec_driver_sql("DELETE FROM sqlite_sequence")
     else:
         deletes = ";".join(f'DELETE FROM "{name}"' for name in names)
         connection.exec_driver_sql(f"SET LOCAL session_replication_role = replica; {deletes}")

@@ -182,12 +182,12 @@ class SessionVerbs:
         nested = await self.perform(self._inner.begin_nested)
         try:
             yield SavepointVerbs(self, nested)
+            if nested.is_active:
+                await self.perform(nested.commit)
         except BaseException:
             if nested in _open_transactions(self._inner):
                 await self.perform(nested.rollback)
             raise
-        if nested.is_active:
-            await self.perform(nested.commit)
 
     def transaction(self) -> Transaction:
         if self._hooks is None:

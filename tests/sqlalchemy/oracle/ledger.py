@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import inspect
-
 from hookline import Change, LinkChange
 
 from .snapshot import (
+    FOREIGN_KEYS,
     RELATIONS,
     SHAPES,
     Difference,
@@ -43,10 +42,17 @@ def keys(change: Change[Any]) -> tuple[RowKey | None, RowKey | None]:
     return old, new
 
 
-def relation_of(change: LinkChange) -> Relation:
-    """The relation that a link change names."""
-    attribute = inspect(change.model).relationships[change.relation]
-    return RELATIONS[attribute.parent.class_, change.relation]
+def family_of(change: LinkChange) -> tuple[str, bool]:
+    """Which column or table holds the link, and whether the change names it from the other end."""
+    for model in change.model.__mro__:
+        if (model, change.relation) in RELATIONS:
+            relation = RELATIONS[model, change.relation]
+            return relation.family, relation.turned
+    # A relation without an attribute on this side is named by its foreign key column.
+    for family, many, column in FOREIGN_KEYS:
+        if issubclass(change.model, many) and column == change.relation:
+            return family, False
+    raise AssertionError(f"{change!r} names {change.relation!r}, which {change.model.__name__} does not have")
 
 
 def as_differences(changes: list[Change[Any]]) -> list[Difference]:

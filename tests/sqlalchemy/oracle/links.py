@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
 from sqlalchemy import inspect
 
-from .play import Play
+from .play import Play, step
 from .schema import Enrollment, Line
 from .snapshot import FOREIGN_KEYS, RELATIONS
 
-some = st.integers(0, 7)
+some = st.integers(0, 31)
 
 
 class Links(Play):
     """By attribute, by collection, by foreign key column."""
 
-    @rule(number=some, column=some, other=some)
+    @step(number=some, column=some, other=some)
     def set_foreign_key(self, number: int, column: int, other: int) -> None:
         """By column; the relation attributes on both sides do not know of it."""
         holders = [
@@ -56,7 +55,7 @@ class Links(Play):
         attributes.sort(key=lambda attribute: attribute.key)
         return (entity, attributes[relation % len(attributes)]) if attributes else None
 
-    @rule(number=some, relation=some, other=some)
+    @step(number=some, relation=some, other=some)
     def set_one(self, number: int, relation: int, other: int) -> None:
         found = self.related(number, relation, many=False)
         if found is None:
@@ -68,7 +67,7 @@ class Links(Play):
             lambda: setattr(entity, attribute.key, value),
         )
 
-    @rule(number=some, relation=some, other=some)
+    @step(number=some, relation=some, other=some)
     def put_in(self, number: int, relation: int, other: int) -> None:
         found = self.related(number, relation, many=True)
         if found is None or found[1].mapper.class_ is Enrollment:
@@ -87,7 +86,7 @@ class Links(Play):
 
         self.perform(f"{self.name(entity)}.{attribute.key}.append({self.name(value)})", put)
 
-    @rule(number=some, relation=some, other=some)
+    @step(number=some, relation=some, other=some)
     def take_out(self, number: int, relation: int, other: int) -> None:
         found = self.related(number, relation, many=True)
         if found is None:
@@ -102,7 +101,7 @@ class Links(Play):
 
         self.perform(f"{self.name(entity)}.{attribute.key}.remove(...[{other}])", take_out)
 
-    @rule(number=some, relation=some, others=st.lists(some, max_size=2, unique=True))
+    @step(number=some, relation=some, others=st.lists(some, max_size=2, unique=True))
     def replace(self, number: int, relation: int, others: list[int]) -> None:
         found = self.related(number, relation, many=True)
         if found is None:

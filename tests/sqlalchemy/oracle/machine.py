@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
 from sqlalchemy import Connection, select, text
 
 from .database import Database
 from .links import Links
-from .play import is_refusal
+from .play import first_step, step
 from .rules import CATALOGUE, CHECKS, EDITS
 from .schema import Account, Company, Order, Person, Vehicle
 from .shapes import Shape
 from .writes import Writes
 
-some = st.integers(0, 7)
+some = st.integers(0, 31)
 RULE_NAMES = [rule.name for rule in CHECKS + EDITS]
 
 
@@ -32,21 +32,15 @@ class OracleMachine(Writes, Links):
         super().__init__(database)
         self.shape = shape
 
-    @initialize(
+    @first_step(
         names=st.one_of(
             st.just([]), st.lists(st.sampled_from(RULE_NAMES), unique=True, min_size=2, max_size=12)
         ),
         seeded=st.sampled_from([False, *[True] * 7]),
     )
     def begin(self, names: Sequence[str], seeded: bool) -> None:
-        """Rules in random order, the hooks that write down what they are told, and the first session."""
-        self.tell(f"rules, in order: {', '.join(names) or 'none'}")
-        for number, name in enumerate(names):
-            chosen = CATALOGUE[name]
-            self.in_force.append(chosen)
-            hook = self.shape.loading(chosen.function)
-            self.hooks.add(hook, chosen.phase, chosen.event, chosen.target, name=name, order=number)
-        self.witness.listen(self.hooks, self.shape)
+        """A rule book, something in the database, and the first session."""
+        self.write_rule_book(names)
         if seeded:
             self.tell("the database begins with schema.seed()")
             self.database.seed()
@@ -54,7 +48,17 @@ class OracleMachine(Writes, Links):
         self.open_session()
         self.load()
 
-    @rule()
+    def write_rule_book(self, names: Sequence[str]) -> None:
+        """Rules in the order given, then the hooks that write down what they are told."""
+        self.tell(f"rules, in order: {', '.join(names) or 'none'}")
+        for number, name in enumerate(names):
+            chosen = CATALOGUE[name]
+            self.in_force.append(chosen)
+            hook = self.shape.loading(chosen.function)
+            self.hooks.add(hook, chosen.phase, chosen.event, chosen.target, name=name, order=number)
+        self.witness.listen(self.hooks, self.shape)
+
+    @step()
     def flush(self) -> None:
         def flush_and_look() -> None:
             self.sync_session.flush()
@@ -62,7 +66,7 @@ class OracleMachine(Writes, Links):
 
         self.perform("session.flush()", flush_and_look)
 
-    @rule(model=st.sampled_from([Person, Company, Order, Vehicle, Account]))
+    @step(model=st.sampled_from([Person, Company, Order, Vehicle, Account]))
     def query(self, model: type) -> None:
         """A query flushes first."""
         self.perform(
@@ -70,7 +74,7 @@ class OracleMachine(Writes, Links):
             lambda: self.sync_session.scalars(select(model)).all(),
         )
 
-    @rule(number=some, how=st.sampled_from(["expire", "refresh", "expire_all"]))
+    @step(number=some, how=st.sampled_from(["expire", "refresh", "expire_all"]))
     def forget(self, number: int, how: str) -> None:
         """What was loaded is out of date; what was pending on it is given up."""
         living = self.persistent()
@@ -81,7 +85,7 @@ class OracleMachine(Writes, Links):
             forget = getattr(self.sync_session, how)
             self.perform(f"session.{how}({self.name(entity)})", lambda: forget(entity))
 
-    @rule(how=st.sampled_from(["begin", "begin", "begin", "release", "rollback", "rollback"]))
+    @step(how=st.sampled_from(["begin", "begin", "begin", "release", "rollback", "rollback"]))
     def savepoint(self, how: str) -> None:
         if how == "begin" and len(self.savepoints) < 3:
             # The flush that begin_nested() makes belongs to the outside.
@@ -97,7 +101,7 @@ class OracleMachine(Writes, Links):
         elif how == "rollback" and self.savepoints:
             self.go_back()
 
-    @rule(how=st.sampled_from(["commit", "commit", "commit", "rollback", "reopen"]))
+    @step(how=st.sampled_from(["commit", "commit", "commit", "rollback", "reopen"]))
     def end(self, how: str) -> None:
         getattr(self, how)()
 
@@ -106,9 +110,9 @@ class OracleMachine(Writes, Links):
         try:
             self.database.run(self.session, self.sync_session.commit)
         except Exception as error:
-            if not is_refusal(error):
+            if not self.is_refusal(error):
                 raise
-            self.tell(f"    # {type(error).__name__}: {str(error).splitlines()[0][:150]}")
+            self.tell_refusal(error)
             self.database.counts["commits refused"] += 1
             self.roll_back_all()
             return
@@ -136,7 +140,9 @@ class OracleMachine(Writes, Links):
     def teardown(self) -> None:
         """Commit what is left, and tell the story."""
         try:
-            if hasattr(self, "session") and self.sync_session.in_transaction():
+            if not self.taking and hasattr(self, "session") and self.sync_session.in_transaction():
                 self.commit()
         finally:
             self.close()
+            for line in self.story:
+                note(line)

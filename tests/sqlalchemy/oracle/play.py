@@ -4,22 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import wraps
 from typing import Any
 
-from hypothesis import note
-from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import CircularDependencyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
 from hookline import Hooks, ValidationError
+from hookline.errors import HookLoopError
 from hookline.sqlalchemy import attach
 
 from .database import Database
 from .rules import Rule
-from .schema import MODELS
+from .schema import MODELS, restart_ticks
 from .witness import Witness
+
+
+def step(**arguments: Any) -> Callable[[Callable[..., None]], Any]:
+    """A rule of the machine, which notes that it was taken."""
+    return lambda function: rule(**arguments)(_noting(function))
+
+
+def first_step(**arguments: Any) -> Callable[[Callable[..., None]], Any]:
+    """The rule that every sequence begins with, which notes that it was taken."""
+    return lambda function: initialize(**arguments)(_noting(function))
+
+
+def _noting(function: Callable[..., None]) -> Callable[..., None]:
+    @wraps(function)
+    def taken(self: Play, **arguments: Any) -> None:
+        if not self.taking:  # a rule may take another
+            self.steps.append((function.__name__, arguments))
+        before, self.taking = self.taking, True
+        # Stays so if the step fails: there is nothing to commit at the end then.
+        function(self, **arguments)
+        self.taking = before
+
+    return taken
 
 
 class Play(RuleBasedStateMachine):
@@ -35,6 +59,8 @@ class Play(RuleBasedStateMachine):
         super().__init__()
         self.database = database
         self.story: list[str] = []
+        self.steps: list[tuple[str, dict[str, Any]]] = []
+        self.taking = False
         self.attachments = ExitStack()
         self.entity_names: dict[int, str] = {}
         self.objects: list[Any] = []
@@ -42,6 +68,7 @@ class Play(RuleBasedStateMachine):
         self.hooks = Hooks()
         self.witness = Witness(database.counts)
         self.in_force: list[Rule] = []
+        restart_ticks()
         database.clear()
         database.counts["sequences"] += 1
 
@@ -49,6 +76,9 @@ class Play(RuleBasedStateMachine):
 
     def tell(self, line: str) -> None:
         self.story.append(line)
+
+    def tell_refusal(self, error: BaseException) -> None:
+        self.tell(f"    # {type(error).__name__}: {str(error).splitlines()[0][:150]}")
 
     def name(self, entity: Any) -> str:
         """The class and a number; in the order of keys for what was loaded."""
@@ -97,13 +127,19 @@ class Play(RuleBasedStateMachine):
         try:
             self.database.run(self.session, function)
         except Exception as error:
-            if not is_refusal(error):
+            if not self.is_refusal(error):
                 raise
             self.database.counts[f"refused by {type(error).__name__}"] += 1
-            self.tell(f"    # {type(error).__name__}: {str(error).splitlines()[0][:150]}")
+            self.tell_refusal(error)
             self.go_back()
             return False
         return True
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Whether this is an answer that a user must expect of a flush."""
+        if isinstance(error, AssertionError):
+            return str(error).startswith("Dependency rule")  # SQLAlchemy: a key column would become NULL
+        return isinstance(error, (ValidationError, HookLoopError, CircularDependencyError))
 
     def go_back(self) -> None:
         if self.savepoints:
@@ -134,8 +170,8 @@ class Play(RuleBasedStateMachine):
         return [entity for entity in self.alive(*models) if inspect(entity).persistent]
 
     def pick(self, number: int, *models: type, or_none: bool = False) -> Any:
-        """One of the living by number, late ones first. With `or_none`, zero is None."""
-        living: list[Any] = self.alive(*models)[::-1]
+        """One of the living by number. With `or_none`, zero is None."""
+        living: list[Any] = self.alive(*models)
         if or_none:
             living.insert(0, None)
         return living[number % len(living)] if living else None
@@ -152,16 +188,7 @@ class Play(RuleBasedStateMachine):
         self.witness.open(after)
 
     def close(self) -> None:
-        """Tell the story, and let go of the session."""
-        for line in self.story:
-            note(line)
+        """Let go of the session."""
         self.attachments.close()
         if hasattr(self, "session"):
             self.database.run(self.session, self.sync_session.close)
-
-
-def is_refusal(error: BaseException) -> bool:
-    """Whether this is an answer that a user must expect of a flush, with or without Hookline."""
-    if isinstance(error, AssertionError):
-        return str(error).startswith("Dependency rule")  # SQLAlchemy: a key column would become NULL
-    return isinstance(error, (ValidationError, CircularDependencyError))

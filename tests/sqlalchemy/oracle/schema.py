@@ -10,12 +10,18 @@ from sqlalchemy import JSON, Column, ForeignKey, Table
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
-ticks = itertools.count(1)
+_ticks = itertools.count(1)
 
 
 def next_tick(context: Any = None) -> int:
     """A value that only Python knows and only the flush asks for."""
-    return next(ticks)
+    return next(_ticks)
+
+
+def restart_ticks() -> None:
+    """Begin again, so that every sequence has the same values each time that it runs."""
+    global _ticks
+    _ticks = itertools.count(1)
 
 
 class Base(DeclarativeBase):

@@ -9,9 +9,9 @@ from typing import Any
 
 from hookline import Change, Hooks, LinkChange, Transaction
 
-from .ledger import Ledger, as_differences, relation_of
+from .ledger import Ledger, as_differences, family_of
 from .shapes import Shape
-from .snapshot import RELATIONS, RelationName, Snapshot, differences, link_differences
+from .snapshot import RELATIONS, Difference, RelationName, Snapshot, differences, link_differences
 
 LAST = 1_000_000
 """After every hook that edits."""
@@ -54,6 +54,16 @@ class Witness:
                 hooks.add(quiet(follow), "after", event, target, name=f"follow {event} {name}", order=LAST)
                 hooks.add(quiet(keep), "after_commit", event, target, name=f"{event} {name}")
 
+    def watch(self, hooks: Hooks, shape: Shape) -> None:
+        """Add hooks that look at everything in every phase, and compare nothing."""
+
+        def look(change: Change[Any]) -> None:
+            dict(change.old), dict(change.new), change.fields
+
+        for phase in ("before", "check", "after", "before_commit", "after_commit", "after_rollback"):
+            for event in ("write", "link", "unlink"):
+                hooks.add(shape.quiet(look), phase, event, name=f"{phase} {event}")
+
     def compare_with_tx(self, changes: list[Change[Any]], tx: Transaction) -> None:
         """What `tx.changes()` says before the commit is what the ledger says."""
         rows = [change for change in tx.changes() if not isinstance(change, LinkChange)]
@@ -83,11 +93,8 @@ class Witness:
         self.counts["net changes"] += len(net)
         same("rows by `after`", self.ledger.page.rows, after.rows)
         same("net rows", as_differences(self.rows), net)
-        same(
-            "steps (net=False)",
-            [step for change in self.steps for step in as_differences([change])],
-            self.ledger.page.steps,
-        )
+        steps = [step for change in self.steps for step in as_differences([change])]
+        same("steps (net=False)", _row_by_row(steps), _row_by_row(self.ledger.page.steps))
         for name, relation in RELATIONS.items():
             was, now = self.before.pairs(relation), after.pairs(relation)
             label = f"{relation.model.__name__}.{relation.name}"
@@ -114,11 +121,16 @@ def same(what: str, reported: Any, expected: Any) -> None:
     raise AssertionError("\n".join(lines))
 
 
+def _row_by_row(steps: Sequence[Difference]) -> list[Difference]:
+    """In turn for each row; the turn of different rows is nobody's promise."""
+    return sorted(steps, key=lambda step: (step.model, step.key))
+
+
 def _ends(changes: Sequence[LinkChange]) -> list[tuple[str, Any, Any]]:
     return sorted((change.event, change.subject_key, change.object_key) for change in changes)
 
 
 def _canonical(change: LinkChange) -> tuple[str, str, Any, Any]:
-    relation = relation_of(change)
+    family, turned = family_of(change)
     pair = change.subject_key, change.object_key
-    return (change.event, relation.family, *(pair[::-1] if relation.turned else pair))
+    return (change.event, family, *(pair[::-1] if turned else pair))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import precondition
 from sqlalchemy import inspect
 
-from .play import Play
+from .play import Play, step
 from .rules import EDITS
 from .schema import (
     MODELS,
@@ -32,13 +32,13 @@ from .schema import (
 )
 from .values import COUNTERS, FIELDS, NUMBERS, TEXTS
 
-some = st.integers(0, 7)
+some = st.integers(0, 31)
 
 
 class Writes(Play):
     """Entities come, change and go."""
 
-    @rule(model=st.sampled_from(MODELS), value=some, parent=some, other=some)
+    @step(model=st.sampled_from(MODELS), value=some, parent=some, other=some)
     def add(self, model: type, value: int, parent: int, other: int) -> None:
         values = self.values_for(model, value, parent, other)
         if values is None:
@@ -111,7 +111,7 @@ class Writes(Play):
             code in (country.__dict__.get("code"), self.key_of(country)) for country in self.alive(Country)
         )
 
-    @rule(number=some, field=some, value=some)
+    @step(number=some, field=some, value=some)
     def set_value(self, number: int, field: int, value: int) -> None:
         entity = self.pick(number)
         if entity is None:
@@ -125,16 +125,16 @@ class Writes(Play):
             chosen = dict(chosen)
         self.perform(f"{self.name(entity)}.{name} = {chosen!r}", lambda: setattr(entity, name, chosen))
 
-    @rule(number=some, field=some, value=some)
+    @step(number=some, field=some, value=some)
     def set_unloaded_value(self, number: int, field: int, value: int) -> None:
         """The old value is not in memory when the new one is set."""
         entity = self.pick(number)
         if entity is None or not inspect(entity).persistent:
             return
         self.perform(f"session.expire({self.name(entity)})", lambda: self.sync_session.expire(entity))
-        self.set_value(number, field, value)
+        self.set_value(number=number, field=field, value=value)
 
-    @rule(number=some)
+    @step(number=some)
     def set_the_same(self, number: int) -> None:
         entity = self.pick(number)
         if entity is None:
@@ -146,7 +146,7 @@ class Writes(Play):
         )
 
     @precondition(lambda self: not any(rule in EDITS for rule in self.in_force))
-    @rule(number=some)
+    @step(number=some)
     def set_expression(self, number: int) -> None:
         """A value that the database computes. Only without hooks that would compute with it themselves."""
         counting = self.persistent(*COUNTERS)
@@ -159,7 +159,7 @@ class Writes(Play):
             lambda: setattr(entity, name, getattr(model, name) + 1),
         )
 
-    @rule(number=some, value=some)
+    @step(number=some, value=some)
     def change_settings_in_place(self, number: int, value: int) -> None:
         person = self.pick(number, Person)
         if person is None:
@@ -171,7 +171,7 @@ class Writes(Play):
 
         self.perform(f"{self.name(person)}.settings['b'] = {value}", change)
 
-    @rule(number=some, value=some)
+    @step(number=some, value=some)
     def merge(self, number: int, value: int) -> None:
         living = self.persistent(Tag, Company, Document, Car, Savings)
         if not living:
@@ -184,9 +184,9 @@ class Writes(Play):
             lambda: self.sync_session.merge(type(entity)(id=key, **{name: chosen})),
         )
 
-    @rule(number=some)
+    @step(number=some)
     def delete(self, number: int) -> None:
-        living = self.persistent()[::-1]
+        living = self.persistent()
         if not living:
             return
         entity = living[number % len(living)]

@@ -31,8 +31,9 @@ async hooks, async with synchronous hooks. Its number is that of the promise:
 
 import pytest
 
-# Assertions explain themselves, as in a test module; it must be said before the modules are imported.
-pytest.register_assert_rewrite(__name__)
+# Assertions explain themselves, as in a test module. It must be said before the modules are imported.
+for _module in ("commit", "links", "outcomes", "sessions", "writes"):
+    pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 # ruff: noqa: E402
 from hookline.testing.conformance.commit import TestBeforeCommit, TestNetChanges
