@@ -35,7 +35,10 @@ class NetChange(Change[E]):
 
     @property
     def key(self) -> Any:
-        return self.steps[-1].key
+        if self.event != "delete":
+            return self.steps[-1].key
+        key = self.steps[0].identity_before[1]  # type: ignore[index] - the key that the row was known by
+        return key[0] if isinstance(key, tuple) and len(key) == 1 else key
 
     @property
     def old(self) -> Mapping[str, Any]:
@@ -122,36 +125,45 @@ class _Folded(Mapping[str, Any]):
 
 
 class Fold:
-    """Folds changes as they come."""
+    """Folds changes as they come: a line of steps for each row, found by its identity."""
 
     def __init__(self) -> None:
-        self._lines: dict[Hashable, list[Change[Any]]] = {}
+        self._lines: list[list[Change[Any]]] = []
+        self._at: dict[Hashable, list[Change[Any]]] = {}
 
     def add(self, changes: list[Change[Any]]) -> None:
         """Fold in the changes of one flush."""
         moved: list[tuple[Hashable, list[Change[Any]]]] = []
-        lines = self._lines
+        at = self._at
+        rest = []
         for change in changes:
             before, after = change.identity_before, change.identity
             if before == after:
-                line = lines.get(after)
+                rest.append((after, change))
+            else:  # keys may be swapped or taken over within a flush: take those that move out first
+                line = at.pop(before, None)
                 if line is None:
-                    lines[after] = [change]
-                else:
-                    line.append(change)
-            else:  # keys may be swapped within a flush, so take all of them out before putting any back
-                moved.append((after, [*lines.pop(before, ()), change]))
+                    line = []
+                    self._lines.append(line)
+                line.append(change)
+                moved.append((after, line))
+        for after, change in rest:
+            line = at.get(after)
+            if line is None:
+                line = at[after] = []
+                self._lines.append(line)
+            line.append(change)
         for after, line in moved:
-            lines[after] = [*lines.get(after, ()), *line] if after in lines else line
+            at[after] = line
 
     def one(self, identity: Hashable) -> Change[Any] | None:
         """The net change of one row; None if there is none."""
-        line = self._lines.get(identity)
+        line = self._at.get(identity)
         return _net(line) if line else None
 
     def all(self) -> list[Change[Any]]:
         """All net changes, in the order in which the rows were first touched."""
-        return [net for line in self._lines.values() if (net := _net(line)) is not None]
+        return [net for line in self._lines if (net := _net(line)) is not None]
 
 
 def _net(line: list[Change[Any]]) -> Change[Any] | None:

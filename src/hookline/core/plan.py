@@ -33,7 +33,7 @@ class Plan:
     So a flush that has begun with one goes on with it, whatever other threads register.
     """
 
-    __slots__ = ("_ends", "_interests", "_links", "_ordered", "_rows", "_sets", "_sides", "followed", "hooks")
+    __slots__ = ("_ends", "_interests", "_link_hooks", "_links", "_ordered", "_rows", "_sets", "_sides", "followed", "hooks")
 
     def __init__(self, hooks: tuple[Hook, ...], followed: tuple[type, ...]) -> None:
         self.hooks = hooks
@@ -41,6 +41,7 @@ class Plan:
         self._ordered: tuple[Hook, ...] | None = None
         self._rows: dict[tuple[str, str, type], tuple[Hook, ...]] = {}
         self._links: dict[tuple[str, str, Any], tuple[tuple[Hook, str], ...]] = {}
+        self._link_hooks: dict[Relation, tuple[Hook, ...]] = {}
         self._interests: dict[type, Interest | None] = {}
         self._sets = tuple(
             {id(t): t for hook in hooks for t in hook.targets if isinstance(t, RelationSet)}.values()
@@ -125,16 +126,23 @@ class Plan:
 
     def link_hooks(self, relation: Relation) -> tuple[Hook, ...]:
         """All hooks that concern a relation, in any phase."""
-        return tuple(
-            {
-                hook: None
-                for phase in PHASES
-                for event in LINK_EVENTS
-                for hook, _ in self.for_link(phase, event, relation)
-            }
-        )
+        found = self._link_hooks.get(relation)
+        if found is None:
+            found = self._link_hooks[relation] = tuple(
+                {
+                    hook: None
+                    for phase in PHASES
+                    for event in LINK_EVENTS
+                    for hook, _ in self.for_link(phase, event, relation)
+                }
+            )
+        return found
 
     @property
     def concerns_links(self) -> bool:
         """Whether any hook is about links."""
         return any(event in LINK_EVENTS for hook in self.hooks for event in hook.events)
+
+    def has_phase(self, phase: str) -> bool:
+        """Whether there is any hook of this phase."""
+        return any(hook.phase == phase for hook in self.hooks)

@@ -108,6 +108,7 @@ class Transaction:
         self.prepared: list[Operation] = []
         self.callbacks: dict[str, list[Callback]] = {"before_commit": [], "after_commit": [], "after_rollback": []}
         self._savepoints: list[Savepoint] = []
+        self._flushes: list[int] = []
         self._fold = Fold()
         self._folded = 0
 
@@ -115,7 +116,9 @@ class Transaction:
 
     def record(self, changes: list[Change[Any]]) -> None:
         """Keep the changes of one flush."""
-        self.steps.extend(changes)
+        if changes:
+            self._flushes.append(len(self.steps))
+            self.steps.extend(changes)
 
     def changes(self, target: object = None) -> list[Change[Any]]:
         """The net changes so far.
@@ -178,9 +181,10 @@ class Transaction:
             )
 
     def _up_to_date(self) -> Fold:
-        if self._folded < len(self.steps):
-            self._fold.add(self.steps[self._folded :])
-            self._folded = len(self.steps)
+        while self._folded < len(self._flushes):
+            bounds = [*self._flushes[self._folded : self._folded + 2], len(self.steps)]
+            self._fold.add(self.steps[bounds[0] : bounds[1]])
+            self._folded += 1
         return self._fold
 
     # -- what waits for its end
@@ -241,7 +245,9 @@ class Transaction:
         """The innermost savepoint was rolled back: it takes with it what came since, and only that."""
         savepoint = self._savepoints.pop()
         del self.steps[savepoint.steps :]
-        if self._folded > savepoint.steps:
+        while self._flushes and self._flushes[-1] >= savepoint.steps:
+            self._flushes.pop()
+        if self._folded > len(self._flushes):
             self._fold, self._folded = Fold(), 0
         for phase, count in savepoint.callbacks.items():
             del self.callbacks[phase][count:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, MutableMapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import attributes
@@ -370,6 +371,10 @@ class RowChange(Change[Any]):
             self._old = old
         if self.event != "delete":
             self._new = state.dict.copy()
+        for name in self.facts.mutable:
+            for row in (self._old, self._new):
+                if row is not None and row.get(name) is not None:
+                    row[name] = deepcopy(row[name])
         self.stage = WRITTEN
 
     def missing(self) -> list[str]:

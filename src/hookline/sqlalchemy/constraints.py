@@ -71,11 +71,10 @@ class Engines:
         host, flush = self._host.get(), self._flush.get()
         if host is not None and context.is_disconnect and context.statement is None:
             host.lost = context.sqlalchemy_exception or context.original_exception
-        elif isinstance(context.sqlalchemy_exception, IntegrityError):
-            if flush is not None:
-                error = as_validation_error(flush, context)
-                if error is not None:
-                    raise error from context.sqlalchemy_exception
+        elif flush is not None and isinstance(context.sqlalchemy_exception, IntegrityError):
+            error = as_validation_error(flush, context)
+            if error is not None:
+                raise error  # SQLAlchemy makes the driver's error its cause
 
 
 def as_validation_error(flush: Flush, context: ExceptionContext) -> ValidationError | None:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import uuid
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Column, ColumnDefault
+from sqlalchemy import Column, ColumnDefault, Enum
 from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import ColumnProperty, CompositeProperty, Mapper, RelationshipDirection, attributes
 from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.orm.state import InstanceState
 
 State = InstanceState[Any]
+
+
+_IMMUTABLE: Final = frozenset(
+    (bool, bytes, complex, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal, float, int)
+    + (str, uuid.UUID)
+)
+
+
+def _python_type(column: Column[Any]) -> type | None:
+    if isinstance(column.type, Enum):
+        return str  # its members are as immutable
+    try:
+        return column.type.python_type
+    except NotImplementedError:
+        return None
 
 
 class Facts:
@@ -75,6 +93,11 @@ class Facts:
             or column is getattr(table, "autoincrement_column", None)
             or column is self.mapper.version_id_col
         )
+
+    @cached_property
+    def mutable(self) -> tuple[str, ...]:
+        """The names whose values may be changed in place, so that keeping them means copying them."""
+        return tuple(name for name, column in self.columns.items() if _python_type(column) not in _IMMUTABLE)
 
     @cached_property
     def silent(self) -> frozenset[str]:

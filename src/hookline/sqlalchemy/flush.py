@@ -323,7 +323,7 @@ class Flush:
         known = {change.state: change for change in self.rows}
         for state, (is_delete, list_only) in list(context.states.items()):
             concern = self.concerns.of(state.class_)
-            if list_only or concern is None or concern.interest is None:
+            if list_only or concern is None or concern.interest is None or state._deleted:
                 continue
             change = known.get(state)
             if change is not None:

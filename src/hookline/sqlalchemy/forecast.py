@@ -62,8 +62,8 @@ def forecast(session: Session, concerns: Concerns, objects: Any = None) -> Forec
             concern = concerns.of(state.class_)
             if concern is None or (only is not None and state not in only):
                 continue
-            if into is not found.deletes and state in deleted:
-                continue
+            if state._deleted or (into is not found.deletes and state in deleted):
+                continue  # deleted by an earlier flush, or to be deleted by this one
             into.append((state, concern))
             if concern.ripples or concern.orphan:
                 rippling.append(state)
@@ -121,7 +121,7 @@ class _Ripples:
             if concern is None or list_only:
                 continue
             if is_delete:
-                if state.key is not None:
+                if state.key is not None and not state._deleted:
                     found.deletes.append((state, concern))
             else:
                 (found.inserts if state.key is None else found.updates).append((state, concern))

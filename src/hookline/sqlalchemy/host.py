@@ -121,6 +121,8 @@ class SessionHost:
                 elif step.stage != WRITTEN and step.event != "insert":
                     for name in unloaded(step.state, step.facts.names):
                         step.read_old(name)
+                        if step.event == "update":
+                            step.read_new(name)
         for facts, steps in wanted.items():
             union = list(dict.fromkeys(name for step in steps for name in step.unknown_names()))
             session = self.after.sync_session if self.after is not None else self.session

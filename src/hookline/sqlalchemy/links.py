@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 
+from sqlalchemy.orm.attributes import instance_state
+
 from hookline.core.link import LinkChange
 from hookline.sqlalchemy.change import RowChange
 from hookline.sqlalchemy.concern import Concerns
+from hookline.sqlalchemy.defaults import fill_defaults
 from hookline.sqlalchemy.facts import Facts, State
 from hookline.sqlalchemy.forecast import Forecast
 from hookline.sqlalchemy.relations import RowEnd, SQLRelation
@@ -76,6 +79,8 @@ class Links:
     def _keyed(
         self, event: str, change: RowChange, relation: SQLRelation, values: tuple[Any, ...], related: State | None
     ) -> tuple[tuple[Any, ...], LinkChange]:
+        if related is None:
+            related = self._held(relation, values)
         key = (event, relation, change.state, values or related)
         link = self._known.get(key)
         if link is None:
@@ -86,7 +91,17 @@ class Links:
             link = self._known[key] = self._link(event, relation, near, far, change)
         return key, link
 
+    def _held(self, relation: SQLRelation, values: tuple[Any, ...]) -> State | None:
+        """The far row, if the session holds it: it may be about to be deleted, and not to be found any more."""
+        if relation.far_columns != relation.far.primary_key:
+            return None
+        held = self.host.session.identity_map.get(relation.far.identity_key_from_primary_key(values))
+        return None if held is None else instance_state(held)
+
     def _link(self, event: str, relation: SQLRelation, near: RowEnd, far: RowEnd, origin: RowChange | None) -> LinkChange:
+        for end in (near, far):
+            if end.state is not None and end.state.key is None:
+                fill_defaults(end.facts, end.state)  # rules read the entities at both ends
         link = LinkChange(event, relation, near, far, tx=self.host.tx)
         if origin is not None:
             link.cause, link.parent, link.depth = origin.cause, origin.parent, origin.depth
