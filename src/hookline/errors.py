@@ -1,31 +1,32 @@
 """Every error that Hookline raises, as a tree.
 
-    HooklineError
-    ├── ValidationError             the user's: what they wrote breaks a rule
-    ├── UsageError                  the programmer's
-    │   ├── RegistrationError       (a ValueError too) a hook that cannot be registered
-    │   │   ├── UnknownEventError
-    │   │   ├── UnknownPhaseError
-    │   │   ├── UnknownOptionError
-    │   │   ├── UnknownArgumentError
-    │   │   ├── TargetError
-    │   │   ├── UnknownFieldError
-    │   │   ├── DuplicateHookError
-    │   │   └── HookOrderError
-    │   ├── AsyncHookError
-    │   ├── HookLoopError
-    │   ├── ReadOnlyError
-    │   ├── PhaseError
-    │   └── NotFollowedError
-    └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
-    HooklineWarning
-    └── UnhookedWriteWarning        a write that hooks could not see, or not in time
+HooklineError
+├── ValidationError             the user's: what they wrote breaks a rule
+├── UsageError                  the programmer's
+│   ├── RegistrationError       (a ValueError too) a hook that cannot be registered
+│   │   ├── UnknownEventError
+│   │   ├── UnknownPhaseError
+│   │   ├── UnknownOptionError
+│   │   ├── UnknownArgumentError
+│   │   ├── TargetError
+│   │   ├── UnknownFieldError
+│   │   ├── DuplicateHookError
+│   │   └── HookOrderError
+│   ├── AsyncHookError
+│   ├── HookLoopError
+│   ├── ReadOnlyError
+│   ├── PhaseError
+│   └── NotFollowedError
+└── UnknownOutcomeError         a COMMIT whose outcome could not be found out
+HooklineWarning
+└── UnhookedWriteWarning        a write that hooks could not see, or not in time
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -63,7 +64,7 @@ class Problem:
     field: str
     code: str
     message: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def path(self) -> tuple[object, str]:
@@ -108,9 +109,7 @@ class ValidationError(HooklineError):
         found: list[Problem] = []
         for name, given in by_field.items():
             for one in [given] if isinstance(given, (str, Problem)) else given:
-                found.append(
-                    one if isinstance(one, Problem) else Problem(entity, name, code, one, parameters or {})
-                )
+                found.append(one if isinstance(one, Problem) else Problem(entity, name, code, one, parameters or {}))
         if not found:
             raise ValueError("a ValidationError needs at least one problem: ValidationError(entity, {'field': 'why'})")
         self.problems: tuple[Problem, ...] = tuple(found)

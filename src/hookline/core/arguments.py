@@ -27,8 +27,13 @@ KNOWN: Final = (*OF_ONE, *OF_ALL, *OF_ANY)
 class Scope(Protocol):
     """What one call of a hook can reach: an adapter brings it."""
 
-    tx: Transaction
-    values: Mapping[str, Any]
+    @property
+    def tx(self) -> Transaction:
+        """The transaction."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What the context holds."""
 
     def session(self, asynchronous: bool) -> Any:
         """The session that the hook may use."""
@@ -133,7 +138,9 @@ def read(function: Callable[..., Any], whose: str, known: tuple[str, ...] = KNOW
         if name in known:
             names.append(name)
         elif name in KNOWN and not has_default:
-            raise UnknownArgumentError(f"{whose} asks for {name!r}, which is not there. It can ask for {', '.join(known)}.")
+            raise UnknownArgumentError(
+                f"{whose} asks for {name!r}, which is not there. It can ask for {', '.join(known)}."
+            )
         elif has_default:
             optional.append(name)
         else:

@@ -32,8 +32,6 @@ class Change(Generic[E]):
         door: The way the write came in.
     """
 
-    __slots__ = ("cause", "control", "depth", "event", "model", "parent", "tx")
-
     door: str = "unit of work"
     event: str
     model: type[E]
@@ -60,7 +58,7 @@ class Change(Generic[E]):
 
     @property
     def new(self) -> Any:
-        """The whole row as it will be or is; a mapping by attribute name, assignable in ``before``; empty for a delete."""
+        """The whole row as it will be or is, by attribute name; assignable in ``before``; empty for a delete."""
         raise NotImplementedError
 
     @property
@@ -117,8 +115,6 @@ class ValueChange(Change[E]):
         ['age']
     """
 
-    __slots__ = ("_entity", "_key", "_new", "_old", "door")
-
     def __init__(
         self,
         event: str,
@@ -167,9 +163,7 @@ def fields_that_differ(change: Change[Any]) -> frozenset[str]:
     """The names whose values differ between a change's whole rows."""
     if change.event == "update":
         old, new = change.old, change.new
-        return frozenset(
-            name for name in new if name in old and not change.same(name, old[name], new[name])
-        )
+        return frozenset(name for name in new if name in old and not change.same(name, old[name], new[name]))
     row = change.new if change.event == "insert" else change.old
     return frozenset(name for name, value in row.items() if value is not None)
 

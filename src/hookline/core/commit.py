@@ -71,7 +71,8 @@ def _endless(tx: Transaction) -> HookLoopError:
     steps = tx.steps[-1:]
     story = "\n".join(f"  {c.describe()}" + (f"   <- {c.cause}" if c.cause else "") for s in steps for c in chain(s))
     return HookLoopError(
-        f"before_commit goes on and on: after {tx.book.max_depth} rounds there are still new changes. The last:\n{story}"
+        f"before_commit goes on and on: after {tx.book.max_depth} rounds there are still new changes. "
+        f"The last:\n{story}"
     )
 
 
@@ -148,7 +149,7 @@ def _isolated(tx: Transaction, hook: Hook, changes: list[Change[Any]]) -> Steps[
             if chosen:
                 subject: Subject = chosen if hook.arguments.set_at_a_time else chosen[0]
                 yield from invoke(tx, hook, subject, scope)
-        except Exception as error:  # after the end nothing may stop the others: it is logged, kept and handed on
+        except Exception as error:  # noqa: BLE001 - after the end nothing may stop the others: it is logged, kept and handed on
             yield from settle(scope.close(False))
             note(error, hook, changes[0])
             _failed(tx, error, changes[0], hook)
@@ -158,7 +159,9 @@ def _isolated(tx: Transaction, hook: Hook, changes: list[Change[Any]]) -> Steps[
         tx.cause, tx.subject = before
 
 
-def _guarded(tx: Transaction, step: Callable[[], Any] | Callback, hook: Hook | None, change: Change[Any] | None) -> Steps[None]:
+def _guarded(
+    tx: Transaction, step: Callable[[], Any] | Callback, hook: Hook | None, change: Change[Any] | None
+) -> Steps[None]:
     """One step of an operation, or one callback, likewise."""
     scope = tx.host.fresh_scope(hook, change)
     try:
@@ -166,7 +169,7 @@ def _guarded(tx: Transaction, step: Callable[[], Any] | Callback, hook: Hook | N
             yield from settle(step.function(**step.arguments.fill("a callback", scope)))
         else:
             yield from _call(step, scope)
-    except Exception as error:  # as above
+    except Exception as error:  # noqa: BLE001 - as above
         yield from settle(scope.close(False))
         _failed(tx, error, change, hook)
     else:
@@ -176,7 +179,7 @@ def _guarded(tx: Transaction, step: Callable[[], Any] | Callback, hook: Hook | N
 def _closing(tx: Transaction, scope: Any, hook: Hook | None, change: Change[Any] | None) -> Steps[None]:
     try:
         yield from settle(scope.close(True))
-    except Exception as error:  # its own commit failed: that is its failure, and stops nothing else
+    except Exception as error:  # noqa: BLE001 - its own commit failed: that is its failure, and stops nothing else
         _failed(tx, error, change, hook)
 
 
@@ -200,5 +203,5 @@ def _failed(tx: Transaction, error: BaseException, change: Change[Any] | None, h
     if tx.book.on_error is not None:
         try:
             tx.book.on_error(error, change, hook)
-        except Exception:  # the error handler itself: its failure must not reach the caller of commit()
+        except Exception:  # noqa: BLE001 - the error handler itself: its failure must not reach the caller of commit()
             _log.exception("on_error failed while handling %r", error)

@@ -61,7 +61,13 @@ class Explanation:
         return "\n".join([self.about, *map(str, self.lines)])
 
 
-def explain(plan: Plan, change: Change[Any], matched: dict[str, tuple[Hook, ...]], control: Control | None, target: str) -> Explanation:
+def explain(
+    plan: Plan,
+    change: Change[Any],
+    matched: dict[str, tuple[Hook, ...]],
+    control: Control | None,
+    target: str,
+) -> Explanation:
     """Explain one change.
 
     Args:
@@ -103,10 +109,12 @@ def _line(hook: Hook, hit: bool, change: Change[Any], control: Control | None, t
 def _answers(condition: Condition, change: Change[Any], reasons: list[str], level: int) -> bool:
     try:
         holds, said = condition(change), condition.seen(change)
-    except Exception as error:  # a rule's own function may choke on made-up values: that is an answer too
+    except Exception as error:  # noqa: BLE001 - a rule's own function may choke on made-up values: that is an answer too
         reasons.append(f"{'  ' * level}fails: {condition} raises {error!r}")
         return False
-    reasons.append(f"{'  ' * level}{'holds' if holds else 'does not hold'}: {condition}" + (f" ({said})" if said else ""))
+    reasons.append(
+        f"{'  ' * level}{'holds' if holds else 'does not hold'}: {condition}" + (f" ({said})" if said else "")
+    )
     for part in condition.parts():
         _answers(part, change, reasons, level + 1)
     return holds

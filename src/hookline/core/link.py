@@ -32,7 +32,9 @@ class Relation(Protocol):
 class End(Protocol):
     """One of the two rows that a link ties together."""
 
-    model: type
+    @property
+    def model(self) -> type:
+        """The class of the row."""
 
     @property
     def entity(self) -> Any:
@@ -45,6 +47,12 @@ class End(Protocol):
     @property
     def identity(self) -> Hashable:
         """What tells it from all others."""
+
+    def freeze(self) -> None:
+        """It was written: keep what identifies the row."""
+
+    def find(self) -> None:
+        """Look the object up now, for hooks that cannot wait for it."""
 
     def unsettle(self, yes: bool) -> None:
         """Whether a key that is not known yet must not be read as None."""
@@ -60,8 +68,6 @@ class LinkChange(Change[Any]):
         side: ``"near"`` or ``"far"``: from where the link is seen.
     """
 
-    __slots__ = ("_object", "_subject", "_turned", "door", "kind", "relation", "side")
-
     def __init__(
         self,
         event: str,
@@ -76,7 +82,9 @@ class LinkChange(Change[Any]):
         depth: int = 0,
         side: str = "near",
     ) -> None:
-        self.event, self.kind, self.side, self.door, self.tx = event, kind, side, door, tx
+        self.event, self.kind, self.side, self.door = event, kind, side, door
+        if tx is not None:
+            self.tx = tx
         self.cause, self.parent, self.depth, self.control = cause, parent, depth, None
         self._subject, self._object = (near, far) if side == "near" else (far, near)
         self.model = self._subject.model
@@ -168,6 +176,4 @@ class LinkChange(Change[Any]):
 
     def describe_link(self) -> str:
         """Subject, relation and object, by name and key."""
-        return (
-            f"{self._subject} -{self.relation}-> {self._object}"
-        )
+        return f"{self._subject} -{self.relation}-> {self._object}"

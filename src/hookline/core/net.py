@@ -18,8 +18,6 @@ class NetChange(Change[E]):
         steps: The changes, in order.
     """
 
-    __slots__ = ("_fields", "_new", "_old", "door", "steps")
-
     def __init__(self, event: str, steps: tuple[Change[E], ...]) -> None:
         first, last = steps[0], steps[-1]
         self.event, self.steps = event, steps
@@ -37,7 +35,8 @@ class NetChange(Change[E]):
     def key(self) -> Any:
         if self.event != "delete":
             return self.steps[-1].key
-        key = self.steps[0].identity_before[1]  # type: ignore[index] - the key that the row was known by
+        known: Any = self.identity_before  # the key that the row was known by when the transaction began
+        key = known[1]
         return key[0] if isinstance(key, tuple) and len(key) == 1 else key
 
     @property

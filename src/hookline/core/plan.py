@@ -33,7 +33,18 @@ class Plan:
     So a flush that has begun with one goes on with it, whatever other threads register.
     """
 
-    __slots__ = ("_ends", "_interests", "_link_hooks", "_links", "_ordered", "_rows", "_sets", "_sides", "followed", "hooks")
+    __slots__ = (
+        "_ends",
+        "_interests",
+        "_link_hooks",
+        "_links",
+        "_ordered",
+        "_rows",
+        "_sets",
+        "_sides",
+        "followed",
+        "hooks",
+    )
 
     def __init__(self, hooks: tuple[Hook, ...], followed: tuple[type, ...]) -> None:
         self.hooks = hooks
@@ -43,9 +54,7 @@ class Plan:
         self._links: dict[tuple[str, str, Any], tuple[tuple[Hook, str], ...]] = {}
         self._link_hooks: dict[Relation, tuple[Hook, ...]] = {}
         self._interests: dict[type, Interest | None] = {}
-        self._sets = tuple(
-            {id(t): t for hook in hooks for t in hook.targets if isinstance(t, RelationSet)}.values()
-        )
+        self._sets = tuple({id(t): t for hook in hooks for t in hook.targets if isinstance(t, RelationSet)}.values())
         self._sides = self._states()
 
     def _states(self) -> tuple[object, ...]:

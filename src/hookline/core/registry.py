@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from threading import RLock
 from typing import Any, Final, Protocol, TypeVar
 
@@ -20,14 +19,31 @@ from hookline.core.hook import Hook
 from hookline.core.link import Relation
 from hookline.core.order import in_order
 from hookline.core.plan import Plan
-from hookline.core.targets import side_of_relation, targets_of
+from hookline.core.targets import targets_of
 from hookline.core.trace import Trace
-from hookline.errors import DuplicateHookError, RegistrationError, TargetError, UnknownEventError, UnknownOptionError, near
+from hookline.errors import (
+    DuplicateHookError,
+    RegistrationError,
+    TargetError,
+    UnknownEventError,
+    UnknownOptionError,
+    near,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 ErrorHandler = Callable[[BaseException, "Change[Any] | None", "Hook | None"], None]
 
-_OPTIONS: Final = ("when", "name", "category", "order", "runs_before", "runs_after", "exact", "protected", "net")
+_OPTIONS: Final = (
+    "when",
+    "name",
+    "category",
+    "order",
+    "runs_before",
+    "runs_after",
+    "exact",
+    "protected",
+    "net",
+)
 
 
 class Adapter(Protocol):
@@ -182,7 +198,8 @@ class Hooks:
             for hook in fresh:
                 if hook.name in known:
                     raise DuplicateHookError(
-                        f"There is a {known[hook.name]} already, {_place(known[hook.name])}; the other is {_place(hook)}. "
+                        f"There is a {known[hook.name]} already, {_place(known[hook.name])}; "
+                        f"the other is {_place(hook)}. "
                         f"Give one of them another name: @hooks.{hook.phase}(..., name='{hook.name}_2')."
                     )
                 for adapter in self._adapters:

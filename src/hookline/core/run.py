@@ -62,7 +62,7 @@ def drive(steps: Steps[R], wait: Callable[[Awaitable[Any]], Any] = refuse) -> R:
         while True:
             try:
                 value = wait(awaitable)
-            except BaseException as error:  # whatever it is belongs to the steps, which may handle it
+            except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the steps, which may handle it
                 awaitable = steps.throw(error)
             else:
                 awaitable = steps.send(value)
@@ -77,7 +77,7 @@ async def drive_async(steps: Steps[R]) -> R:
         while True:
             try:
                 value = await awaitable
-            except BaseException as error:  # as in `drive`
+            except BaseException as error:  # noqa: BLE001 - as in `drive`
                 awaitable = steps.throw(error)
             else:
                 awaitable = steps.send(value)
@@ -140,9 +140,7 @@ def run_phase(
     control = tx.book.surroundings.control
     for hook, concerned in work_for(plan, phase, changes):
         if control is None or control.permits(hook.category, hook.protected):
-            yield from run_hook(
-                tx, hook, concerned, scope, refusals=refusals, put_off=put_off, observe=observe
-            )
+            yield from run_hook(tx, hook, concerned, scope, refusals=refusals, put_off=put_off, observe=observe)
 
 
 def run_hook(
@@ -156,40 +154,30 @@ def run_hook(
     observe: Callable[[Hook, Subject | None], None] | None = None,
 ) -> Steps[None]:
     """Run one hook on those of the changes that meet its condition; arguments as of `run_phase`."""
-    condition, arguments, function = hook.condition, hook.arguments, hook.function
-    plain = arguments.direct and not arguments.asynchronous and tx.book.tracing is None
-    subjects: Iterable[Subject] = changes
-    if arguments.set_at_a_time:
-        chosen = changes if condition is None else _chosen(hook, changes, put_off)
-        subjects = [chosen] if chosen else []
-        condition = None
-    if arguments.asynchronous:
+    if hook.arguments.asynchronous:
         tx.host.complete(changes)
     before = tx.cause, tx.subject
     tx.cause = hook
     try:
+        if hook.arguments.set_at_a_time:
+            chosen = changes if hook.condition is None else _chosen(hook, changes, put_off)
+            subjects: Iterable[Subject] = [chosen] if chosen else []
+            condition = None
+        else:
+            subjects, condition = changes, hook.condition
+        plain = hook.arguments.direct and not hook.arguments.asynchronous and tx.book.tracing is None
+        function = hook.function
         for subject in subjects:
             tx.subject = subject
             try:
                 if condition is not None and not condition(subject):  # type: ignore[arg-type]
                     continue
-                if plain:
-                    result = function(subject)
-                    if result is not None:
-                        yield from settle(result)
-                else:
+                if not plain:
                     yield from invoke(tx, hook, subject, scope)
-            except ValidationError as error:
-                if refusals is None:
-                    raise
-                refusals.append(error)
-            except Unsettled:
-                if put_off is None:
-                    raise
-                put_off.append((hook, subject))
-            except Exception as error:
-                note(error, hook, first_of(subject))
-                raise
+                elif (result := function(subject)) is not None:
+                    yield from settle(result)
+            except (Exception, Unsettled) as error:  # noqa: BLE001 - sorted out, and raised again if it is not ours
+                _handle(error, hook, subject, refusals, put_off)
             if observe is not None:
                 observe(hook, subject)
         if observe is not None:
@@ -198,21 +186,32 @@ def run_hook(
         tx.cause, tx.subject = before
 
 
-def _chosen(
-    hook: Hook, changes: list[Change[Any]], put_off: list[tuple[Hook, Subject]] | None
-) -> list[Change[Any]]:
+def _handle(
+    error: BaseException,
+    hook: Hook,
+    subject: Subject,
+    refusals: list[ValidationError] | None,
+    put_off: list[tuple[Hook, Subject]] | None,
+) -> None:
+    """Gather a refusal, put off a call that came too early, or let anything else go on, with a note."""
+    if isinstance(error, Unsettled) and put_off is not None:
+        put_off.append((hook, subject))
+    elif isinstance(error, ValidationError) and refusals is not None:
+        refusals.append(error)
+    else:
+        if not isinstance(error, ValidationError):
+            note(error, hook, first_of(subject))
+        raise error
+
+
+def _chosen(hook: Hook, changes: list[Change[Any]], put_off: list[tuple[Hook, Subject]] | None) -> list[Change[Any]]:
     chosen: list[Change[Any]] = []
     for change in changes:
         try:
             if hook.condition(change):  # type: ignore[misc]
                 chosen.append(change)
-        except Unsettled:
-            if put_off is None:
-                raise
-            put_off.append((hook, [change]))
-        except Exception as error:
-            note(error, hook, change)
-            raise
+        except (Exception, Unsettled) as error:  # noqa: BLE001 - as in `run_hook`
+            _handle(error, hook, [change], None, put_off)
     return chosen
 
 

@@ -65,13 +65,17 @@ class Trace:
             sums[call.hook] = calls + 1, changes + call.changes, seconds + call.seconds
         return [(hook, *numbers) for hook, numbers in sums.items()]
 
-    def record(self, hook: Hook, subject: Change[Any] | list[Change[Any]], seconds: float, error: BaseException | None) -> None:
+    def record(
+        self,
+        hook: Hook,
+        subject: Change[Any] | list[Change[Any]],
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
         """Add one call."""
         first = subject[0] if isinstance(subject, list) else subject
         count = len(subject) if isinstance(subject, list) else 1
-        self.calls.append(
-            Call(hook, first.event, count, repr(first)[1:-1], first.cause, first.depth, seconds, error)
-        )
+        self.calls.append(Call(hook, first.event, count, repr(first)[1:-1], first.cause, first.depth, seconds, error))
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.calls)) or "(no hook ran)"

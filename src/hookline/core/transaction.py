@@ -106,7 +106,11 @@ class Transaction:
         self.steps: list[Change[Any]] = []
         self.operations: list[Operation] = []
         self.prepared: list[Operation] = []
-        self.callbacks: dict[str, list[Callback]] = {"before_commit": [], "after_commit": [], "after_rollback": []}
+        self.callbacks: dict[str, list[Callback]] = {
+            "before_commit": [],
+            "after_commit": [],
+            "after_rollback": [],
+        }
         self._savepoints: list[Savepoint] = []
         self._flushes: list[int] = []
         self._fold = Fold()
@@ -156,17 +160,14 @@ class Transaction:
     def _net_event(self, given: object, key: Any) -> str | None:
         self._check_followed(given if isinstance(given, type) else type(given))
         for change in self.pending:
-            if not isinstance(change, LinkChange):
-                hit = (
-                    isinstance(given, type) and issubclass(change.model, given) and change.key == key
-                    if isinstance(given, type)
-                    else change.entity is given
-                )
-                if hit and change.event != "update":
-                    return change.event
-                if hit:
-                    written = self._net_event_written(given, key)
-                    return written or "update"
+            if isinstance(change, LinkChange):
+                continue
+            if isinstance(given, type):
+                hit = issubclass(change.model, given) and change.key == key
+            else:
+                hit = change.entity is given
+            if hit:
+                return change.event if change.event != "update" else self._net_event_written(given, key) or "update"
         return self._net_event_written(given, key)
 
     def _net_event_written(self, given: object, key: Any) -> str | None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy.orm import attributes
+from sqlalchemy.orm.base import LoaderCallableStatus
 from sqlalchemy.sql import ClauseElement
 
 from hookline.core.change import NOTHING, Change
 from hookline.core.run import Unsettled
 from hookline.errors import ReadOnlyError, UnknownFieldError
-from hookline.sqlalchemy.facts import Facts, State
+from hookline.sqlalchemy.facts import Facts, State, unloaded
 
 if TYPE_CHECKING:
+    from hookline.core.hook import Hook
     from hookline.sqlalchemy.host import SessionHost
 
-NO_VALUE = attributes.NO_VALUE
+NO_VALUE: Final = LoaderCallableStatus.NO_VALUE
 _ABSENT: Any = object()
 
 LIVE, CHECKING, WRITTEN = 0, 1, 2
@@ -31,6 +32,7 @@ class RowChange(Change[Any]):
     WRITTEN, it keeps its values whatever happens to the object.
 
     Attributes:
+        announced: Whether `before` hooks have been told of it.
         state: SQLAlchemy's record of the object.
         facts: What is known of its class.
         host: The session it belongs to.
@@ -43,29 +45,40 @@ class RowChange(Change[Any]):
         elsewhere: What hooks of other rows have edited since, which is a write of its own: the values before that.
     """
 
-    __slots__ = ("_entity", "_fields", "_loaded", "_new", "_old", "checked", "earlier", "elsewhere", "expressions", "facts", "host", "stage", "state", "switched", "synced")
+    cause = None
+    parent = None
+    control = None
+    depth = 0
+    stage = LIVE
+    announced = False
+    switched = False
+    expressions: frozenset[str] = frozenset()
+    synced: Mapping[str, tuple[State, str] | None] = NOTHING
+    earlier: dict[str, Any] | None = None
+    elsewhere: Mapping[str, Any] = NOTHING
+    checked: dict[str, Any] | None = None
+    _loaded: dict[str, Any] | None = None
+    _old: dict[str, Any] | None = None
+    _new: dict[str, Any] | None = None
+    _fields: frozenset[str] | None = None
 
     def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
         self.event = event
         self.model = facts.model
         self.state = state
-        self._entity = state.obj()
         self.facts = facts
         self.host = host
+        assert host.tx is not None
         self.tx = host.tx
-        self.cause = self.parent = self.control = None
-        self.depth = 0
-        self.stage = LIVE
-        self.switched = False
-        self.expressions: frozenset[str] = frozenset()
-        self.synced: Mapping[str, tuple[State, str] | None] = NOTHING
-        self.earlier: dict[str, Any] | None = None
-        self.elsewhere: Mapping[str, Any] = NOTHING
-        self._loaded: dict[str, Any] | None = None
-        self._old: dict[str, Any] | None = None
-        self._new: dict[str, Any] | None = None
-        self._fields: frozenset[str] | None = None
-        self.checked: dict[str, Any] | None = None
+        self._entity = state.obj()
+
+    def caused_by(self, origin: tuple[Hook | None, Change[Any] | None]) -> None:
+        """Say whose write it is."""
+        self.cause, self.parent = origin
+        if self.parent is not None:
+            self.depth = self.parent.depth + 1
+        elif self.cause is not None:
+            self.depth = 1
 
     # -- what hooks see
 
@@ -85,6 +98,11 @@ class RowChange(Change[Any]):
             row = self._new
             return tuple(row.get(name) for name in self.facts.key_names)
         return self.facts.key_of(self.state)
+
+    @property
+    def stored_key(self) -> tuple[Any, ...]:
+        """The primary key that the row has in the database before this change; empty if there is none."""
+        return self.state.key[1] if self.state.key is not None else ()
 
     @property
     def key(self) -> Any:
@@ -191,20 +209,12 @@ class RowChange(Change[Any]):
 
     def read_new(self, name: str) -> Any:
         """One new value, loaded if need be."""
-        facts = self.facts
-        if name not in facts.columns:
-            if self._new is None and name in facts.readable:
-                if self.stage == CHECKING:
-                    for one in facts.aliases.get(name, ()):
-                        self.read_new(one)
-                return getattr(self._entity, name)
-            return self._derived(name, self.new)
+        if name not in self.facts.columns:
+            return self._read_other(name)
         if self._new is not None:
             if name in self._new:
                 return self._new[name]
-            if self._is_null(name):
-                return None
-            return self._fetch(name)
+            return None if self._is_null(name) else self._fetch(name)
         if name in self.synced:
             return self._synced(name)
         row = self.state.dict
@@ -217,6 +227,15 @@ class RowChange(Change[Any]):
             return None
         if name in self.state.committed_state:  # deleted with `del entity.name`
             return None
+        return getattr(self._entity, name)
+
+    def _read_other(self, name: str) -> Any:
+        """A new value that is not a column's own."""
+        if self._new is not None or name not in self.facts.readable:
+            return self._derived(name, self.new)
+        if self.stage == CHECKING:
+            for one in self.facts.aliases.get(name, ()):
+                self.read_new(one)  # raises Unsettled if it must
         return getattr(self._entity, name)
 
     def _is_unsettled(self, name: str, value: Any) -> bool:
@@ -243,14 +262,16 @@ class RowChange(Change[Any]):
         facts = self.facts
         if name in facts.composites:
             values = [row[one] for one in facts.aliases[name]]
-            return facts.composites[name].composite_class(*values)  # type: ignore[operator]
+            return facts.composites[name].composite_class(*values)
         if name in facts.hybrids:
             return facts.hybrids[name].fget(_AsObject(self.model, row))
         aliases = facts.aliases.get(name, ())
         if len(aliases) == 1 and name in facts.mapper.synonyms:
             return row[aliases[0]]
         if name in facts.readable:
-            raise KeyError(f"{name!r} is not kept after the write; read {' and '.join(map(repr, aliases)) or 'its columns'}.")
+            raise KeyError(
+                f"{name!r} is not kept after the write; read {' and '.join(map(repr, aliases)) or 'its columns'}."
+            )
         raise KeyError(facts.unknown(name))
 
     def _fetch(self, name: str) -> Any:
@@ -292,6 +313,13 @@ class RowChange(Change[Any]):
         if row is None:
             return []
         return [name for name in self.facts.names if name not in row and not self._is_null(name)]
+
+    def load_all(self) -> None:
+        """Load the whole row, old and new, before it is written."""
+        for name in unloaded(self.state, self.facts.names):
+            self.read_old(name)
+            if self.event == "update":
+                self.read_new(name)
 
     def _is_null(self, name: str) -> bool:
         """Of a row that was inserted and a name that SQLAlchemy has no value for: whether nobody gave one."""

@@ -20,12 +20,13 @@ class Concern:
         interest: What row hooks want of it; None if nothing.
         phases: The phases in which rows of it have hooks.
         keys: The relations with hooks whose foreign key it has.
+        ruled: Whether rows of it have hooks before they are written.
         ripples: The relationships along which writing it may write rows that hooks concern.
         orphan: Whether it can be deleted by losing its parent.
         asynchronous: The async hooks that its writes concern.
     """
 
-    __slots__ = ("asynchronous", "facts", "interest", "keys", "orphan", "phases", "ripples")
+    __slots__ = ("asynchronous", "facts", "interest", "keys", "orphan", "phases", "ripples", "ruled")
 
     def __init__(
         self, facts: Facts, interest: Interest | None, keys: tuple[SQLRelation, ...],
@@ -33,6 +34,7 @@ class Concern:
     ) -> None:  # fmt: skip
         self.facts, self.interest, self.keys, self.ripples = facts, interest, keys, ripples
         self.phases = interest.phases if interest is not None else frozenset()
+        self.ruled = not self.phases.isdisjoint(("before", "check"))
         self.orphan = bool(facts.mapper._delete_orphans)
         self.asynchronous = asynchronous
 

@@ -25,7 +25,13 @@ _MESSAGES: Final = {
     "foreign_key": "refers to something that is not there, or something still refers to it",
     "check": "does not meet the constraint {constraint}",
 }
-_SQLSTATES: Final = {"23505": "unique", "23502": "not_null", "23503": "foreign_key", "23514": "check", "23P01": "unique"}
+_SQLSTATES: Final = {
+    "23505": "unique",
+    "23502": "not_null",
+    "23503": "foreign_key",
+    "23514": "check",
+    "23P01": "unique",
+}
 _SQLITE: Final = re.compile(r"(UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed(?:: (.*))?")
 _DETAIL: Final = re.compile(r"Key \(([^)]*)\)")
 
@@ -88,7 +94,11 @@ def as_validation_error(flush: Flush, context: ExceptionContext) -> ValidationEr
     if kind is None:
         return None
     facts = rows[0].facts
-    names = [facts.name_of(table.c[column]) for column in columns if column in table.c and maps(facts.mapper, table.c[column])]
+    names = [
+        facts.name_of(table.c[column])
+        for column in columns
+        if column in table.c and maps(facts.mapper, table.c[column])
+    ]
     entity = _culprit(rows, kind, names, context)
     problems = {
         name: Problem(entity, name, kind, _MESSAGES[kind], {"constraint": constraint or "", "table": table.name})
@@ -136,9 +146,15 @@ def _culprit(rows: list[Any], kind: str, names: list[str], context: ExceptionCon
     if kind == "not_null" and names:
         candidates = [row for row in candidates if any(row.known_new().get(name) is None for name in names)]
     parameters = context.parameters
-    if len(candidates) > 1 and isinstance(parameters, (dict, tuple)) and not (parameters and isinstance(parameters[0], (dict, tuple)) if isinstance(parameters, tuple) else False):
+    if (
+        len(candidates) > 1
+        and isinstance(parameters, (dict, tuple))
+        and not (parameters and isinstance(parameters[0], (dict, tuple)) if isinstance(parameters, tuple) else False)
+    ):
         sent = list(parameters.values()) if isinstance(parameters, dict) else list(parameters)
-        narrowed = [row for row in candidates if names and all(_among(row.known_new().get(name), sent) for name in names)]
+        narrowed = [
+            row for row in candidates if names and all(_among(row.known_new().get(name), sent) for name in names)
+        ]
         candidates = narrowed or candidates
     return candidates[0].own_entity if len(candidates) == 1 else rows[0].model
 

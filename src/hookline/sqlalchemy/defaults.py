@@ -36,7 +36,7 @@ def fill_defaults(facts: Facts, state: State) -> None:
                 value = default.arg
             else:
                 try:
-                    value = default.arg(_Context(facts, state, facts.columns[name]))  # type: ignore[operator]
-                except Exception:  # noqa: S112 - it needs a real context: it gets one at the INSERT, where it may raise again
+                    value = default.arg(_Context(facts, state, facts.columns[name]))
+                except Exception:  # noqa: S112, BLE001 - it needs a real context: it gets one at the INSERT, where it may raise again
                     continue
             set_attribute(state.obj(), name, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import SessionTransaction
@@ -25,6 +25,15 @@ def when_it_ends(transaction: SessionTransaction, tell: Callable[[bool], None]) 
             _Waiting.on(connection).add(connection, tell)
             return True
     return False
+
+
+_WRAPPED: Final = (
+    "_commit_impl",
+    "_rollback_impl",
+    "_rollback_to_savepoint_impl",
+    "_release_savepoint_impl",
+    "_hookline_waiting",
+)
 
 
 class _Waiting:
@@ -84,7 +93,5 @@ class _Waiting:
         connection.__dict__["_release_savepoint_impl"] = released
 
     def _leave(self, connection: Connection) -> None:
-        for name in (
-            "_commit_impl", "_rollback_impl", "_rollback_to_savepoint_impl", "_release_savepoint_impl", "_hookline_waiting",
-        ):  # fmt: skip
+        for name in _WRAPPED:
             connection.__dict__.pop(name, None)

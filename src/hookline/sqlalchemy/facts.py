@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import uuid
 from collections.abc import Iterable, Mapping
@@ -12,17 +12,18 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnDefault, Enum
 from sqlalchemy.ext.hybrid import HybridExtensionType
-from sqlalchemy.orm import ColumnProperty, CompositeProperty, Mapper, RelationshipDirection, attributes
+from sqlalchemy.orm import ColumnProperty, CompositeProperty, Mapper, RelationshipDirection
+from sqlalchemy.orm.base import LoaderCallableStatus
 from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.orm.state import InstanceState
 
 State = InstanceState[Any]
 
 
-_IMMUTABLE: Final = frozenset(
-    (bool, bytes, complex, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal, float, int)
-    + (str, uuid.UUID)
-)
+_IMMUTABLE: Final = {
+    *(bool, bytes, complex, decimal.Decimal, float, int, str, uuid.UUID),
+    *(dt.date, dt.datetime, dt.time, dt.timedelta),
+}
 
 
 def _python_type(column: Column[Any]) -> type | None:
@@ -122,7 +123,7 @@ class Facts:
             if relation.direction is RelationshipDirection.MANYTOONE:
                 try:
                     aliases[relation.key] = tuple(self.name_of(column) for column in relation.local_columns)
-                except Exception:  # noqa: S112 - columns that are not mapped: then the name stands for nothing here
+                except Exception:  # noqa: S112, BLE001 - columns that are not mapped: then the name stands for nothing here
                     continue
         return aliases
 
@@ -175,5 +176,5 @@ def unloaded(state: State, names: Iterable[str]) -> list[str]:
     return [
         name
         for name in names
-        if (committed[name] is attributes.NO_VALUE if name in committed else name not in row)
+        if (committed[name] is LoaderCallableStatus.NO_VALUE if name in committed else name not in row)
     ]

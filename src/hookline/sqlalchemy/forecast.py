@@ -36,7 +36,6 @@ class Forecast:
         synced: Foreign keys that will be copied from related rows.
         related: For a row and a relation, the row that it will refer to, or None.
         links: Rows of secondary tables: event, relation, near row, far row.
-        size: How many rows SQLAlchemy will look at, of any class; None if not counted.
     """
 
     inserts: list[tuple[State, Concern]] = field(default_factory=list)
@@ -45,6 +44,10 @@ class Forecast:
     synced: dict[State, dict[str, Source]] = field(default_factory=dict)
     related: dict[tuple[State, Any], State | None] = field(default_factory=dict)
     links: dict[tuple[str, SQLRelation, State, State], None] = field(default_factory=dict)
+
+    def by_event(self) -> tuple[tuple[str, list[tuple[State, Concern]]], ...]:
+        """The rows, by what is going to happen to them."""
+        return ("insert", self.inserts), ("update", self.updates), ("delete", self.deletes)
 
 
 def forecast(session: Session, concerns: Concerns, objects: Any = None) -> Forecast:
@@ -77,7 +80,9 @@ def forecast(session: Session, concerns: Concerns, objects: Any = None) -> Forec
 def _by_key(one: tuple[State, Concern]) -> tuple[str, str]:
     state, concern = one
     key = state.key[1] if state.key else ()
-    return concern.facts.model.__name__, "".join(f"{value:>20}" if isinstance(value, int) else str(value) for value in key)
+    return concern.facts.model.__name__, "".join(
+        f"{value:>20}" if isinstance(value, int) else str(value) for value in key
+    )
 
 
 class _Ripples:
@@ -99,8 +104,11 @@ class _Ripples:
             if orphan and not state.has_identity and state._orphaned_outside_of_session:
                 continue  # the flush will expunge it
             uow.register_object(state, isdelete=orphan and state.has_identity)
-        while any([action.execute(uow) for action in list(uow.presort_actions.values())]):
-            pass
+        found_more = True
+        while found_more:
+            found_more = False
+            for action in list(uow.presort_actions.values()):
+                found_more = action.execute(uow) or found_more
         self._replace_fates()
         for state, (is_delete, list_only) in list(uow.states.items()):
             if not list_only:
@@ -138,7 +146,7 @@ class _Ripples:
             self._one_to_many(state, prop)
 
     def _many_to_one(self, state: State, prop: RelationshipProperty[Any]) -> None:
-        history = self.uow.get_attribute_history(state, prop.key, PassiveFlag.PASSIVE_NO_INITIALIZE)
+        history = self._history(state, prop.key, PassiveFlag.PASSIVE_NO_INITIALIZE)
         if not history:
             return
         if history.added:
@@ -154,7 +162,7 @@ class _Ripples:
         keeps_keys = prop.cascade.delete_orphan or prop.passive_deletes == "all"
         changed_key = not prop.passive_updates and self._key_changed(state, prop)
         passive = PassiveFlag.PASSIVE_OFF | PassiveFlag.INCLUDE_PENDING_MUTATIONS if changed_key else _PENDING
-        history = self.uow.get_attribute_history(state, prop.key, passive)
+        history = self._history(state, prop.key, passive)
         if not history:
             return
         for child in history.added:
@@ -172,21 +180,22 @@ class _Ripples:
         if prop.passive_deletes == "all" and not prop.post_update:
             return
         flag = PassiveFlag.PASSIVE_OFF if not prop.passive_deletes else PassiveFlag.PASSIVE_NO_INITIALIZE
-        history = self.uow.get_attribute_history(state, prop.key, flag)
+        history = self._history(state, prop.key, flag)
         if not history:
             return
         for child in history.deleted:
             if child is not None and not self._has_parent(prop, child):
                 self._sync(child, prop, None)
         if prop.post_update or not prop.cascade.delete:
-            moved = self.uow.attributes.get(("children_added", prop._dependency_processor), ())
+            attributes: dict[Any, Any] = self.uow.attributes
+            moved = attributes.get(("children_added", prop._dependency_processor), ())
             for child in history.unchanged:
                 if child is not None and child not in moved:
                     self._sync(child, prop, None)
 
     def _sync(self, child: State, prop: RelationshipProperty[Any], parent: State | None) -> None:
         """The flush will copy the parent's key into the child, or NULL."""
-        if self.uow.is_deleted(child) and not prop.post_update:
+        if self._is_deleted(child) and not prop.post_update:
             return
         concern = self.concerns.of(child.class_)
         if concern is None:
@@ -205,24 +214,33 @@ class _Ripples:
             return
         if is_delete:
             flag = PassiveFlag.PASSIVE_OFF if not prop.passive_deletes else PassiveFlag.PASSIVE_NO_INITIALIZE
-            history = self.uow.get_attribute_history(state, prop.key, flag)
+            history = self._history(state, prop.key, flag)
             for other in history.non_added() if history else ():
                 self._link("unlink", relation, prop, state, other)
             return
-        history = self.uow.get_attribute_history(state, prop.key, _PENDING)
+        history = self._history(state, prop.key, _PENDING)
         if history:
             for other in history.added:
                 self._link("link", relation, prop, state, other)
             for other in history.deleted:
                 self._link("unlink", relation, prop, state, other)
 
-    def _link(self, event: str, relation: SQLRelation, prop: RelationshipProperty[Any], state: State, other: Any) -> None:
+    def _link(
+        self, event: str, relation: SQLRelation, prop: RelationshipProperty[Any], state: State, other: Any
+    ) -> None:
         if other is not None and self.session._contains_state(other):
             near, far = (state, other) if relation.sides[prop] == "near" else (other, state)
             self.found.links[event, relation, near, far] = None
 
+    def _history(self, state: State, key: str, passive: PassiveFlag) -> Any:
+        return self.uow.get_attribute_history(state, key, passive)  # type: ignore[no-untyped-call]
+
+    def _is_deleted(self, state: State) -> bool:
+        return bool(self.uow.is_deleted(state))  # type: ignore[no-untyped-call]
+
     def _has_parent(self, prop: RelationshipProperty[Any], child: State) -> bool:
-        return bool(prop._dependency_processor.hasparent(child))
+        processor: Any = prop._dependency_processor
+        return bool(processor.hasparent(child))
 
     def _key_changed(self, state: State, prop: RelationshipProperty[Any]) -> bool:
         return any(

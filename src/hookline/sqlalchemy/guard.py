@@ -21,7 +21,7 @@ def kept_open(host: SessionHost) -> Iterator[None]:
     Savepoints are not concerned: ``with session.begin_nested()`` ends what it began.
     """
     session = host.session
-    before = {name: session.__dict__[name] for name in _ENDINGS if name in session.__dict__}
+    before: dict[str, Any] = {name: session.__dict__[name] for name in _ENDINGS if name in session.__dict__}
     for name in _ENDINGS:
         session.__dict__[name] = _refusal(host, name)
     try:
@@ -35,8 +35,8 @@ def kept_open(host: SessionHost) -> Iterator[None]:
 def _refusal(host: SessionHost, name: str) -> Any:
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise PhaseError(
-            f"{host.running() or 'An operation'} calls {name}() on the session whose transaction it runs in. The one who began "
-            f"the transaction ends it. To refuse the write, raise a ValidationError; for a part that may fail, use "
+            f"{host.running() or 'An operation'} calls {name}() on the session whose transaction it runs in. "
+            f"The one who began the transaction ends it. To refuse the write, raise a ValidationError; for a part that may fail, use "
             f"session.begin_nested(); for work in a transaction of its own, an after_commit hook."
         )
 

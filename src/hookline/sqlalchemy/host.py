@@ -13,17 +13,16 @@ from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.run import first_of
 from hookline.core.transaction import Transaction
-from hookline.errors import Problem, PhaseError, ValidationError
+from hookline.errors import PhaseError, Problem, ValidationError
 from hookline.sqlalchemy.asynchronous import around
 from hookline.sqlalchemy.change import WRITTEN, RowChange
-from hookline.sqlalchemy.facts import unloaded
-from hookline.sqlalchemy.load import load_rows
+from hookline.sqlalchemy.load import Need, load_rows, load_values
 from hookline.sqlalchemy.relations import RowEnd
 from hookline.sqlalchemy.scopes import AfterScope, WritingScope
 from hookline.sqlalchemy.stir import Stir
 
 if TYPE_CHECKING:
-    from hookline.sqlalchemy.attach import Attachment
+    from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.concern import Schema
 
 
@@ -109,27 +108,25 @@ class SessionHost:
 
     def complete(self, changes: list[Change[Any]]) -> None:
         """Load what of these changes is not at hand."""
-        wanted: dict[Any, list[RowChange]] = {}
+        needs: list[Need] = []
         for change in changes:
             if isinstance(change, LinkChange):
                 for end in change.ends:
-                    end.find()  # type: ignore[attr-defined]
+                    end.find()
                 continue
-            for step in getattr(change, "steps", (change,)):
-                if step.stage == WRITTEN and step.unknown_names():
-                    wanted.setdefault(step.facts, []).append(step)
-                elif step.stage != WRITTEN and step.event != "insert":
-                    for name in unloaded(step.state, step.facts.names):
-                        step.read_old(name)
-                        if step.event == "update":
-                            step.read_new(name)
-        for facts, steps in wanted.items():
-            union = list(dict.fromkeys(name for step in steps for name in step.unknown_names()))
-            session = self.after.sync_session if self.after is not None else self.session
-            rows = load_rows(session, facts, [step.key_tuple for step in steps if step.key_tuple], union)
+            steps: Any = getattr(change, "steps", (change,))
             for step in steps:
-                row = rows.get(step.key_tuple or (), {})
-                step.take_new({name: row.get(name) for name in step.unknown_names()})
+                if step.stage == WRITTEN:
+                    needs.append((step, step.key_tuple or (), step.unknown_names()))
+                elif step.event != "insert":
+                    step.load_all()
+        for step, values in load_values(self.session_in_use, needs):
+            step.take_new(values)
+
+    @property
+    def session_in_use(self) -> Session:
+        """The writing session; after the end, that of the hook that is running."""
+        return self.session if self.after is None else self.after.sync_session
 
     # -- for changes
 
@@ -138,10 +135,8 @@ class SessionHost:
         key = change.key_tuple if change.stage == WRITTEN or change.state.key is None else change.state.key[1]
         if key is None:
             return {}
-        if self.after is not None:
-            return load_rows(self.after.sync_session, change.facts, [key], names).get(key, {})
-        if change.tx is self.tx:
-            return load_rows(self.session, change.facts, [key], names).get(key, {})
+        if self.after is not None or change.tx is self.tx:
+            return load_rows(self.session_in_use, change.facts, [key], names).get(key, {})
         with self.attachment.new_session(self) as session:
             return load_rows(session, change.facts, [key], names).get(key, {})
 
@@ -157,8 +152,7 @@ class SessionHost:
             return end.state.obj()
         if self.after is not None and end.state is not None and end.state.was_deleted:
             return end.state.obj()
-        session = self.session if self.after is None else self.after.sync_session
-        model = end.facts.model
+        session, model = self.session_in_use, end.facts.model
         with session.no_autoflush:
             if end.names == end.facts.key_names:
                 return session.get(model, end.values)
@@ -183,7 +177,8 @@ class SessionHost:
                 setattr(state.obj(), name, value)
                 return
         raise PhaseError(
-            f"{change!r}: {name!r} follows a relationship that has changed in the same flush; assign the relationship instead."
+            f"{change!r}: {name!r} follows a relationship that has changed in the same flush; "
+            f"assign the relationship instead."
         )
 
     def running(self) -> str | None:

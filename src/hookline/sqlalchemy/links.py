@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-
 from sqlalchemy.orm.attributes import instance_state
 
 from hookline.core.link import LinkChange
@@ -42,7 +41,7 @@ class Links:
             if key not in self._known:
                 self._known[key] = self._secondary(event, relation, near, far, changes)
             yield key, self._known[key]
-        for rows in (outlook.inserts, outlook.updates, outlook.deletes):
+        for _, rows in outlook.by_event():
             for state, concern in rows:
                 for relation in concern.keys:
                     yield from self._of_key(changes[state], relation, outlook)
@@ -77,7 +76,12 @@ class Links:
             yield self._keyed("link", change, relation, new, related)
 
     def _keyed(
-        self, event: str, change: RowChange, relation: SQLRelation, values: tuple[Any, ...], related: State | None
+        self,
+        event: str,
+        change: RowChange,
+        relation: SQLRelation,
+        values: tuple[Any, ...],
+        related: State | None,
     ) -> tuple[tuple[Any, ...], LinkChange]:
         if related is None:
             related = self._held(relation, values)
@@ -98,7 +102,9 @@ class Links:
         held = self.host.session.identity_map.get(relation.far.identity_key_from_primary_key(values))
         return None if held is None else instance_state(held)
 
-    def _link(self, event: str, relation: SQLRelation, near: RowEnd, far: RowEnd, origin: RowChange | None) -> LinkChange:
+    def _link(
+        self, event: str, relation: SQLRelation, near: RowEnd, far: RowEnd, origin: RowChange | None
+    ) -> LinkChange:
         for end in (near, far):
             if end.state is not None and end.state.key is None:
                 fill_defaults(end.facts, end.state)  # rules read the entities at both ends

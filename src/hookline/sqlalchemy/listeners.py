@@ -24,7 +24,7 @@ from hookline.sqlalchemy.stir import Stir
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from hookline.sqlalchemy.attach import Attachment
+    from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.host import SessionHost
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.orm import Session
 
 from hookline.sqlalchemy.facts import Facts
 
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.change import RowChange
+
 _CHUNK: Final = 500
 """Rows per query: below every database's limit of parameters, composite keys included."""
 
 Key = tuple[Any, ...]
+Need = tuple["RowChange", Key, Sequence[str]]
+"""A change, the key of its row in the database now, and the attributes that are wanted."""
 
 
 def load_rows(session: Session, facts: Facts, keys: Iterable[Key], names: Sequence[str]) -> dict[Key, dict[str, Any]]:
@@ -47,3 +52,21 @@ def load_rows(session: Session, facts: Facts, keys: Iterable[Key], names: Sequen
         for row in connection.execute(query.where(among)):
             rows[tuple(row[:width])] = dict(zip(names, row[width:], strict=True))
     return rows
+
+
+def load_values(session: Session, needs: Iterable[Need]) -> Iterator[tuple[RowChange, dict[str, Any]]]:
+    """Read what some changes need, in one query per class.
+
+    Yields:
+        Each change with the values of its needs; of a row that is not there, none.
+    """
+    by_class: dict[Facts, list[Need]] = {}
+    for need in needs:
+        if need[1] and need[2]:
+            by_class.setdefault(need[0].facts, []).append(need)
+    for facts, some in by_class.items():
+        union = list(dict.fromkeys(name for _, _, names in some for name in names))
+        rows = load_rows(session, facts, [key for _, key, _ in some], union)
+        for change, key, names in some:
+            row = rows.get(key, {})
+            yield change, {name: row[name] for name in names if name in row}

@@ -27,9 +27,8 @@ def backend_of(connection: Connection) -> int | None:
     driver = getattr(connection.connection, "driver_connection", None)
     info = getattr(driver, "info", None)
     pid = getattr(info, "backend_pid", None)
-    if pid is None and hasattr(driver, "get_server_pid"):
-        pid = driver.get_server_pid()
-    return pid
+    ask = getattr(driver, "get_server_pid", None)  # asyncpg
+    return ask() if pid is None and ask is not None else pid
 
 
 def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bool | UnknownOutcomeError:
@@ -93,7 +92,11 @@ def _was_linked(session: Session, link: LinkChange) -> bool | None:
     else:
         columns = (*relation.near_columns, *(column for column, _ in relation.pairs))
     where = [column == value for column, value in zip(columns, (*near, *far), strict=True)]
-    found = session.connection(bind_arguments={"mapper": relation.near}).execute(select(literal_column('1')).select_from(columns[0].table).where(*where)).first()
+    found: object = (
+        session.connection(bind_arguments={"mapper": relation.near})
+        .execute(select(literal_column("1")).select_from(columns[0].table).where(*where))
+        .first()
+    )
     return (found is not None) is (link.event == "link")
 
 

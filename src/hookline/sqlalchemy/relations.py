@@ -110,11 +110,7 @@ class Relations:
 
     def keys_of(self, mapper: Mapper[Any]) -> list[SQLRelation]:
         """The relations whose foreign key is in a mapper's tables."""
-        return [
-            relation
-            for relation in self._known.values()
-            if relation.kind == "key" and mapper.isa(relation.near)
-        ]
+        return [relation for relation in self._known.values() if relation.kind == "key" and mapper.isa(relation.near)]
 
     def named_by(self, target: object) -> SQLRelation | None:
         """The relation that an attribute names."""
@@ -132,7 +128,9 @@ class Relations:
         if prop.direction is RelationshipDirection.MANYTOMANY:
             self._learn_secondary(prop)
             return
-        pairs = tuple(sorted(((r, l) for l, r in prop.synchronize_pairs), key=lambda pair: str(pair[0])))
+        pairs: Any = tuple(
+            sorted(((right, left) for left, right in prop.synchronize_pairs), key=lambda pair: str(pair[0]))
+        )
         owns = prop.direction is RelationshipDirection.MANYTOONE
         near, far = (prop.parent, prop.mapper) if owns else (prop.mapper, prop.parent)
         relation = self._key_relation(pairs, near, far)
@@ -153,15 +151,21 @@ class Relations:
     def _learn_secondary(self, prop: RelationshipProperty[Any]) -> None:
         here = tuple(prop.synchronize_pairs)
         there = tuple(prop.secondary_synchronize_pairs or ())
-        columns_here = frozenset(r for _, r in here)
-        columns_there = frozenset(r for _, r in there)
+        columns_here = frozenset(right for _, right in here)
+        columns_there = frozenset(right for _, right in there)
         identity = (prop.secondary, frozenset((columns_here, columns_there)))
         relation = self._known.get(identity)
         if relation is None:
             relation = self._known[identity] = SQLRelation(
-                identity, "secondary", prop.parent, prop.mapper, tuple(l for l, _ in here), tuple(l for l, _ in there), ()
+                identity,
+                "secondary",
+                prop.parent,
+                prop.mapper,
+                tuple(left for left, _ in here),
+                tuple(left for left, _ in there),
+                (),
             )
-            relation.secondary = tuple(r for _, r in here), tuple(r for _, r in there)
+            relation.secondary = tuple(right for _, right in here), tuple(right for _, right in there)
         self._name(relation, prop, "near" if frozenset(relation.secondary[0]) == columns_here else "far")
 
     def _name(self, relation: SQLRelation, prop: RelationshipProperty[Any], side: str) -> None:
@@ -206,7 +210,12 @@ class RowEnd:
     __slots__ = ("_found", "_unsettled", "_values", "facts", "host", "names", "state")
 
     def __init__(
-        self, host: SessionHost, facts: Facts, names: tuple[str, ...], state: State | None, values: tuple[Any, ...] | None = None
+        self,
+        host: SessionHost,
+        facts: Facts,
+        names: tuple[str, ...],
+        state: State | None,
+        values: tuple[Any, ...] | None = None,
     ) -> None:
         self.host, self.facts, self.names, self.state, self._values = host, facts, names, state, values
         self._unsettled = False

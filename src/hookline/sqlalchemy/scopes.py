@@ -48,12 +48,18 @@ class AfterScope:
     """After the end: a new session for each call, opened when first needed."""
 
     def __init__(self, host: SessionHost, cause: Hook | None, parent: Change[Any] | None) -> None:
-        self.host, self.tx = host, host.ended
+        self.host, self._tx = host, host.ended
         self._cause, self._parent = cause, parent
         self._in_coroutine = cause is not None and cause.arguments.asynchronous
         self._session: Session | None = None
         self._outer = host.after
         host.after = self
+
+    @property
+    def tx(self) -> Transaction:
+        """The transaction that has ended."""
+        assert self._tx is not None
+        return self._tx
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -65,7 +71,9 @@ class AfterScope:
         """The session, opened if need be."""
         if self._session is None:
             self._session = self.host.attachment.new_session(self.host)
-            self.host.attachment.host_of(self._session).caller = (self._cause, self._parent)
+            inner = self.host.attachment.host_of(self._session)
+            if inner is not None:
+                inner.caller = (self._cause, self._parent)
         return self._session
 
     def session(self, asynchronous: bool) -> Any:
@@ -84,8 +92,8 @@ class AfterScope:
         """An object by key."""
         if self._in_coroutine:
             raise PhaseError(
-                f"{self._cause} reads `change.entity`, which has to be loaded, and a coroutine cannot do that by reading an "
-                f"attribute. Ask for it by name, `async def {self._cause.function.__name__}(change, entity)`, "  # type: ignore[union-attr]
+                f"{self._cause} reads `change.entity`, which has to be loaded, and a coroutine cannot do that by "
+                f"reading an attribute. Ask for it by name, `async def {self._cause.function.__name__}(change, entity)`, "  # type: ignore[union-attr]
                 f"or read `change.new`."
             )
         return None if key is None else self.sync_session.get(model, key)

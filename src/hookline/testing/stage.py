@@ -107,9 +107,7 @@ class Stage:
             await session.commit()
             return self.harness.key(entities[0])
 
-    def hook(
-        self, phase: str, event: str, target: Any = None, **options: Any
-    ) -> Callable[[AsyncFunction], Hook]:
+    def hook(self, phase: str, event: str, target: Any = None, **options: Any) -> Callable[[AsyncFunction], Hook]:
         """Register an async function as a hook, in the harness's colour."""
 
         def register(function: AsyncFunction) -> Hook:

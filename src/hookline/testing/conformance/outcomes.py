@@ -369,10 +369,7 @@ class TestSavepoints:
     @scenario
     async def test_08_all_of_it_rolled_back_leaves_nothing_to_report(self, stage: Stage) -> None:
         Person = stage.models.Person
-        calls = [
-            stage.record(phase, "write", Person)
-            for phase in ("before_commit", "after_commit", "after_rollback")
-        ]
+        calls = [stage.record(phase, "write", Person) for phase in ("before_commit", "after_commit", "after_rollback")]
         async with stage.session() as session:
             async with session.savepoint() as savepoint:
                 await session.add(Person(name="Ann"))
@@ -552,9 +549,7 @@ class TestOutcomes:
     @pytest.mark.parametrize("write", ["insert", "update", "delete", "link"])
     @pytest.mark.parametrize("arrived", [True, False], ids=["arrived", "lost"])
     @scenario
-    async def test_09_a_connection_lost_during_commit_is_settled(
-        self, stage: Stage, arrived: bool, write: str
-    ) -> None:
+    async def test_09_a_connection_lost_during_commit_is_settled(self, stage: Stage, arrived: bool, write: str) -> None:
         Person, Tag = stage.models.Person, stage.models.Tag
         losing = stage.harness.lose_connection_on_commit(arrived=arrived)
         if losing is None:

@@ -17,9 +17,7 @@ class TestAsyncHooks:
 
     @pytest.mark.parametrize("phase", ["before", "check", "after", "before_commit", "after_commit"])
     @scenario
-    async def test_12_an_async_hook_runs_in_an_async_session_and_nowhere_else(
-        self, stage: Stage, phase: str
-    ) -> None:
+    async def test_12_an_async_hook_runs_in_an_async_session_and_nowhere_else(self, stage: Stage, phase: str) -> None:
         Person = stage.models.Person
         ran: list[str] = []
 

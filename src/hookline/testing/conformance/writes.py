@@ -197,9 +197,7 @@ class TestChecks:
 
     @pytest.mark.parametrize("first", ["Company", "Person"])
     @scenario
-    async def test_02_an_entity_written_again_by_a_hook_is_checked_again(
-        self, stage: Stage, first: str
-    ) -> None:
+    async def test_02_an_entity_written_again_by_a_hook_is_checked_again(self, stage: Stage, first: str) -> None:
         """Both are pending in one flush; the hook of one edits the other, in either order."""
         Person, Company = stage.models.Person, stage.models.Company
         company_key = await stage.given(Company(name="Acme"))

@@ -172,7 +172,7 @@ class Attachment:
             )
         if self.relation(target) is None:
             raise TargetError(
-                f"{hook} is about {target}, which links nothing: it is not a foreign key and no relationship that is written. "
+                f"{hook} is about {target}, which links nothing: it has no foreign key. "
                 f"Name a relationship or a foreign key column."
             )
 
@@ -279,8 +279,7 @@ def _own_sync_class(maker: Any) -> type[Session]:
 
 
 def _mapped_subclasses(model: type) -> Iterator[Any]:
-    for sub in model.__subclasses__():
+    sub: type
+    for sub in type.__subclasses__(model):
         yield sub.__dict__.get("__mapper__")
         yield from _mapped_subclasses(sub)
-
-
