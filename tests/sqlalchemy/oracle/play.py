@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from sqlalchemy import inspect, select
-from sqlalchemy.exc import CircularDependencyError
+from sqlalchemy.exc import CircularDependencyError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -139,6 +139,8 @@ class Play(RuleBasedStateMachine):
         """Whether this is an answer that a user must expect of a flush."""
         if isinstance(error, AssertionError):
             return str(error).startswith("Dependency rule")  # SQLAlchemy: a key column would become NULL
+        if isinstance(error, InvalidRequestError):  # the flush that the step itself caused deleted its object
+            return "has been deleted" in str(error) or "Could not refresh instance" in str(error)
         return isinstance(error, (ValidationError, HookLoopError, CircularDependencyError))
 
     def go_back(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.exc import IntegrityError
 
@@ -11,7 +11,7 @@ from hookline.sqlalchemy import attach
 from .database import Database
 from .machine import OracleMachine
 from .shapes import Shape
-from .snapshot import Snapshot
+from .snapshot import Row, RowKey, Snapshot, differences
 
 
 class BareMachine(OracleMachine):
@@ -77,4 +77,15 @@ class WatchedMachine(BareMachine):
         for mine, its in zip(self.story, twin.story, strict=False):
             assert mine == its, f"with hooks: {mine}\nwithout: {its}"
         assert self.story == twin.story
-        assert self.endings == twin.endings
+        for mine, its in zip(self.endings, twin.endings, strict=True):
+            found = differences(_without_counters(its.rows), _without_counters(mine.rows))
+            assert not found, f"with hooks instead of without:\n{found}"
+            assert mine.links == its.links
+
+
+def _without_counters(rows: Mapping[RowKey, Row]) -> dict[RowKey, Row]:
+    """Where hooks look, an UPDATE that changes nothing is not sent, so what counts UPDATEs counts less."""
+    return {
+        key: {name: value for name, value in row.items() if name not in ("touched", "version")}
+        for key, row in rows.items()
+    }
