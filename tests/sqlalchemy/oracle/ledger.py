@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +75,13 @@ def as_differences(changes: list[Change[Any]]) -> list[Difference]:
     return sorted(found)
 
 
+def renamed(pairs: Iterable[Pair], relation: Relation, model: type, old: Any, new: Any) -> set[Pair]:
+    """The links of a relation after a row of the model got another key, which is no link or unlink."""
+    subject = issubclass(model, relation.model)
+    target = issubclass(model, relation.target)
+    return {(new if subject and a == old else a, new if target and b == old else b) for a, b in pairs}
+
+
 @dataclass
 class Page:
     """Where the transaction stands: rows, links by relation attribute, and the steps that led here."""
@@ -81,11 +89,10 @@ class Page:
     rows: dict[RowKey, Row] = field(default_factory=dict)
     links: dict[RelationName, set[Pair]] = field(default_factory=dict)
     steps: list[Difference] = field(default_factory=list)
+    renamed: list[tuple[type, Any, Any]] = field(default_factory=list)
 
     def copy(self) -> Page:
-        return Page(
-            dict(self.rows), {name: set(pairs) for name, pairs in self.links.items()}, list(self.steps)
-        )
+        return Page(dict(self.rows), {name: set(pairs) for name, pairs in self.links.items()}, list(self.steps))
 
 
 class Ledger:
@@ -120,13 +127,15 @@ class Ledger:
         assert before != after, f"{change!r} changes nothing"
         if old is not None:
             assert old in self.page.rows, f"{change!r}, but there is no such row"
-            assert before == self.page.rows[old], (
-                f"{change!r}: old is {before}, the row was {self.page.rows[old]}"
-            )
+            assert before == self.page.rows[old], f"{change!r}: old is {before}, the row was {self.page.rows[old]}"
             del self.page.rows[old]
         if new is not None:
             assert new not in self.page.rows, f"{change!r}, but there is such a row"
             self.page.rows[new] = after
+        if old is not None and new is not None and old != new:
+            self.page.renamed.append((change.model, old[1], new[1]))
+            for name, relation in RELATIONS.items():
+                self.page.links[name] = renamed(self.page.links[name], relation, change.model, old[1], new[1])
         self.page.steps += as_differences([change])
 
     def link(self, change: LinkChange, relation: Relation) -> None:

@@ -21,9 +21,7 @@ class Links(Play):
     def set_foreign_key(self, number: int, column: int, other: int) -> None:
         """By column; the relation attributes on both sides do not know of it."""
         holders = [
-            (many, name, family)
-            for family, many, name in FOREIGN_KEYS
-            if many is not Enrollment and self.alive(many)
+            (many, name, family) for family, many, name in FOREIGN_KEYS if many is not Enrollment and self.alive(many)
         ]
         if not holders:
             return
@@ -40,18 +38,14 @@ class Links(Play):
         key = self.key_of(value)
         if key is None and many is Line:
             return
-        self.perform(
-            f"{self.name(entity)}.{name} = {self.name(value)}.id", lambda: setattr(entity, name, key)
-        )
+        self.perform(f"{self.name(entity)}.{name} = {self.name(value)}.id", lambda: setattr(entity, name, key))
 
     def related(self, number: int, relation: int, *, many: bool) -> tuple[Any, Any] | None:
         """An entity and one of its relations that is (not) a collection."""
         entity = self.pick(number)
-        if entity is None or isinstance(entity, Enrollment):
+        if entity is None:
             return None
-        attributes = [
-            attribute for attribute in inspect(type(entity)).relationships if bool(attribute.uselist) is many
-        ]
+        attributes = [attribute for attribute in inspect(type(entity)).relationships if bool(attribute.uselist) is many]
         attributes.sort(key=lambda attribute: attribute.key)
         return (entity, attributes[relation % len(attributes)]) if attributes else None
 
@@ -62,10 +56,20 @@ class Links(Play):
             return
         entity, attribute = found
         value = self.pick(other, attribute.mapper.class_, or_none=True)
+        if isinstance(entity, Enrollment) and not self.may_move(entity, attribute.key, value):
+            return
         self.perform(
             f"{self.name(entity)}.{attribute.key} = {self.name(value)}",
             lambda: setattr(entity, attribute.key, value),
         )
+
+    def may_move(self, entry: Enrollment, side: str, value: Any) -> bool:
+        """The key of an enrollment is its two links: a move must not leave it incomplete or meet another one."""
+        if value is None or self.key_of(value) is None or not inspect(entry).persistent:
+            return False
+        person, course = inspect(entry).identity
+        moved = (self.key_of(value), course) if side == "person" else (person, self.key_of(value))
+        return all(inspect(other).persistent and inspect(other).identity != moved for other in self.alive(Enrollment))
 
     @step(number=some, relation=some, other=some)
     def put_in(self, number: int, relation: int, other: int) -> None:
@@ -110,9 +114,7 @@ class Links(Play):
         model = attribute.mapper.class_
         values = [] if model is Enrollment else [self.pick(other, model) for other in others]
         values = list(dict.fromkeys(value for value in values if value is not None))
-        collection = (
-            set(values) if attribute.collection_class is set or attribute.key == "befriended_by" else values
-        )
+        collection = set(values) if attribute.collection_class is set or attribute.key == "befriended_by" else values
         self.perform(
             f"{self.name(entity)}.{attribute.key} = {self.names_of(values)}",
             lambda: setattr(entity, attribute.key, collection),

@@ -33,9 +33,7 @@ class OracleMachine(Writes, Links):
         self.shape = shape
 
     @first_step(
-        names=st.one_of(
-            st.just([]), st.lists(st.sampled_from(RULE_NAMES), unique=True, min_size=2, max_size=12)
-        ),
+        names=st.one_of(st.just([]), st.lists(st.sampled_from(RULE_NAMES), unique=True, min_size=2, max_size=12)),
         seeded=st.sampled_from([False, *[True] * 7]),
     )
     def begin(self, names: Sequence[str], seeded: bool) -> None:

@@ -111,9 +111,7 @@ class Play(RuleBasedStateMachine):
         def load() -> None:
             self.objects = []
             for model in bases:
-                self.objects += self.sync_session.scalars(
-                    select(model).order_by(*inspect(model).primary_key)
-                ).all()
+                self.objects += self.sync_session.scalars(select(model).order_by(*inspect(model).primary_key)).all()
 
         self.database.run(self.session, load)
         self.entity_names = {}

@@ -103,9 +103,7 @@ class Person(Base):
         secondaryjoin=lambda: Person.id == friendship.c.person_id,
         back_populates="friends",
     )
-    enrollments: Mapped[list[Enrollment]] = relationship(
-        back_populates="person", cascade="all, delete-orphan"
-    )
+    enrollments: Mapped[list[Enrollment]] = relationship(back_populates="person", cascade="all, delete-orphan")
     vehicles: Mapped[list[Vehicle]] = relationship(back_populates="owner")
 
 
@@ -133,9 +131,7 @@ class Course(Base):
     __table_args__ = {"sqlite_autoincrement": True}
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str]
-    enrollments: Mapped[list[Enrollment]] = relationship(
-        back_populates="course", cascade="all, delete-orphan"
-    )
+    enrollments: Mapped[list[Enrollment]] = relationship(back_populates="course", cascade="all, delete-orphan")
 
 
 class Enrollment(Base):
@@ -243,9 +239,7 @@ MODELS: tuple[type[Base], ...] = tuple(
 def seed() -> list[Base]:
     """Something of everything, linked."""
     acme, bits = Company(name="Acme"), Company(name="Bits")
-    ann = Person(
-        name="Ann", age=30, employer=acme, settings={"a": 1}, street="Low Road", city="Bath", bio="long"
-    )
+    ann = Person(name="Ann", age=30, employer=acme, settings={"a": 1}, street="Low Road", city="Bath", bio="long")
     bob, cid = Person(name="Bob", age=20, boss=ann, employer=bits), Person(name="Cid", age=10, boss=ann)
     red, blue = Tag(label="red"), Tag(label="blue")
     ann.tags, bob.tags = [red, blue], [red]

@@ -50,6 +50,7 @@ class Relation:
 
     model: type
     name: str
+    target: type
     family: str
     turned: bool
 
@@ -62,11 +63,13 @@ def _relation(mapper: Mapper[Any], attribute: RelationshipProperty[Any]) -> Rela
     if attribute.secondary is not None:
         column = attribute.synchronize_pairs[0][1]
         first = next(iter(attribute.secondary.columns))
-        return Relation(mapper.class_, attribute.key, str(attribute.secondary), column is not first)
+        return Relation(
+            mapper.class_, attribute.key, attribute.mapper.class_, str(attribute.secondary), column is not first
+        )
     ((local, remote),) = attribute.local_remote_pairs
     if attribute.direction is RelationshipDirection.MANYTOONE:
-        return Relation(mapper.class_, attribute.key, str(local), False)
-    return Relation(mapper.class_, attribute.key, str(remote), True)
+        return Relation(mapper.class_, attribute.key, attribute.mapper.class_, str(local), False)
+    return Relation(mapper.class_, attribute.key, attribute.mapper.class_, str(remote), True)
 
 
 RELATIONS: dict[RelationName, Relation] = {
@@ -123,17 +126,14 @@ def take(connection: Connection) -> Snapshot:
     snapshot = Snapshot()
     for base, statement in STATEMENTS:
         by_identity = {
-            mapper.polymorphic_identity: SHAPES[mapper.class_]
-            for mapper in inspect(base).self_and_descendants
+            mapper.polymorphic_identity: SHAPES[mapper.class_] for mapper in inspect(base).self_and_descendants
         }
         on = inspect(base).polymorphic_on
         for row in connection.execute(statement):
             values = row._mapping
             identity = None if on is None else values[f"{on.table.name}_{on.key}"]
             shape = by_identity[identity]
-            whole = {
-                name: values[f"{column.table.name}_{column.key}"] for name, column in shape.columns.items()
-            }
+            whole = {name: values[f"{column.table.name}_{column.key}"] for name, column in shape.columns.items()}
             snapshot.rows[row_key(shape, whole)] = whole
     secondary_links = {
         name: frozenset((pair[0], pair[1]) for pair in connection.execute(statement))
@@ -203,9 +203,7 @@ def differences(old: Mapping[RowKey, Row], new: Mapping[RowKey, Row]) -> list[Di
     found = [Difference.of("insert", *key, {}, row) for key, row in new.items() if key not in old]
     found += [Difference.of("delete", *key, row, {}) for key, row in old.items() if key not in new]
     found += [
-        Difference.of("update", *key, old[key], row)
-        for key, row in new.items()
-        if key in old and old[key] != row
+        Difference.of("update", *key, old[key], row) for key, row in new.items() if key in old and old[key] != row
     ]
     return sorted(found)
 
@@ -213,6 +211,4 @@ def differences(old: Mapping[RowKey, Row], new: Mapping[RowKey, Row]) -> list[Di
 def link_differences(old: Iterable[Pair], new: Iterable[Pair]) -> list[tuple[str, Any, Any]]:
     """What links and unlinks lead from one to the other."""
     before, after = set(old), set(new)
-    return sorted(
-        [("link", *pair) for pair in after - before] + [("unlink", *pair) for pair in before - after]
-    )
+    return sorted([("link", *pair) for pair in after - before] + [("unlink", *pair) for pair in before - after])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import run_state_machine_as_test
-from sqlalchemy.orm import dependency, mapper, unitofwork
+from sqlalchemy.orm import dependency, identity, mapper, unitofwork
 from sqlalchemy.orm import session as orm_session
 from sqlalchemy.util import OrderedSet, topological
 
@@ -57,7 +57,7 @@ def reproducible() -> Iterator[None]:
     """A sequence that fails once fails again, and every sequence is a new one."""
     with pytest.MonkeyPatch.context() as patch:
         # Which of two unrelated rows is flushed first depends on addresses in memory otherwise.
-        for module in (topological, unitofwork, orm_session, mapper, dependency):
+        for module in (topological, unitofwork, orm_session, identity, mapper, dependency):
             patch.setattr(module, "set", OrderedSet, raising=False)
         # Hypothesis would make five of six examples by repeating parts of the sixth: mostly all of it, here.
         patch.setattr(engine.ConjectureRunner, "generate_mutations_from", lambda self, data: None)
@@ -83,9 +83,7 @@ def database(url: str, variant: str) -> Iterator[Database]:
     database.close()
 
 
-def test_net_changes_are_the_difference_in_the_database(
-    database: Database, variant: str, record_property: Any
-) -> None:
+def test_net_changes_are_the_difference_in_the_database(database: Database, variant: str, record_property: Any) -> None:
     shape = Shape(set_at_a_time=variant.endswith("set"), is_async=variant.startswith("async"))
 
     def machine() -> OracleMachine:
@@ -95,9 +93,7 @@ def test_net_changes_are_the_difference_in_the_database(
 
 
 @pytest.mark.parametrize("followed", [True, False], ids=["hooks-that-look", "no-hooks"])
-def test_writes_go_as_if_hookline_were_not_there(
-    tmp_path: Path, followed: bool, record_property: Any
-) -> None:
+def test_writes_go_as_if_hookline_were_not_there(tmp_path: Path, followed: bool, record_property: Any) -> None:
     database, bare = Database(sqlite_url(tmp_path, "watched")), Database(sqlite_url(tmp_path, "bare"))
     shape = Shape(set_at_a_time=False, is_async=False)
 
@@ -109,9 +105,7 @@ def test_writes_go_as_if_hookline_were_not_there(
     bare.close()
 
 
-def _run(
-    machine: Callable[[], OracleMachine], sequences: int, database: Database, record_property: Any
-) -> None:
+def _run(machine: Callable[[], OracleMachine], sequences: int, database: Database, record_property: Any) -> None:
     started = time.perf_counter()
     try:
         run_state_machine_as_test(machine, settings=_settings(sequences))

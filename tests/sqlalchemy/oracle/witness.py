@@ -9,9 +9,9 @@ from typing import Any
 
 from hookline import Change, Hooks, LinkChange, Transaction
 
-from .ledger import Ledger, as_differences, family_of
+from .ledger import Ledger, as_differences, family_of, renamed
 from .shapes import Shape
-from .snapshot import RELATIONS, Difference, RelationName, Snapshot, differences, link_differences
+from .snapshot import RELATIONS, Difference, Pair, RelationName, Snapshot, differences, link_differences
 
 LAST = 1_000_000
 """After every hook that edits."""
@@ -95,16 +95,16 @@ class Witness:
         same("net rows", as_differences(self.rows), net)
         steps = [step for change in self.steps for step in as_differences([change])]
         same("steps (net=False)", _row_by_row(steps), _row_by_row(self.ledger.page.steps))
+        found: set[tuple[Any, ...]] = set()
         for name, relation in RELATIONS.items():
-            was, now = self.before.pairs(relation), after.pairs(relation)
+            was, now = set(self.before.pairs(relation)), after.pairs(relation)
+            for model, old, new in self.ledger.page.renamed:
+                was = renamed(was, relation, model, old, new)
+            expected = link_differences(was, now)
             label = f"{relation.model.__name__}.{relation.name}"
             same(f"links {label} by `after`", self.ledger.page.links[name], set(now))
-            same(f"net links {label}", _ends(self.links_by_relation[name]), link_differences(was, now))
-        found = [
-            (event, family, *pair)
-            for family, pairs in after.links.items()
-            for event, *pair in link_differences(self.before.links.get(family, ()), pairs)
-        ]
+            same(f"net links {label}", _ends(self.links_by_relation[name]), expected)
+            found.update((event, relation.family, *_in_order(relation.turned, *pair)) for event, *pair in expected)
         self.counts["net links"] += len(found)
         same("net links of all relations", sorted(map(_canonical, self.links)), sorted(found))
 
@@ -132,5 +132,8 @@ def _ends(changes: Sequence[LinkChange]) -> list[tuple[str, Any, Any]]:
 
 def _canonical(change: LinkChange) -> tuple[str, str, Any, Any]:
     family, turned = family_of(change)
-    pair = change.subject_key, change.object_key
-    return (change.event, family, *(pair[::-1] if turned else pair))
+    return (change.event, family, *_in_order(turned, change.subject_key, change.object_key))
+
+
+def _in_order(turned: bool, subject: Any, target: Any) -> Pair:
+    return (target, subject) if turned else (subject, target)

@@ -76,10 +76,7 @@ class Writes(Play):
             }
         if model is Enrollment:
             person, course = self.pick(parent, Person), self.pick(other, Course)
-            taken = {
-                (entry.__dict__.get("person"), entry.__dict__.get("course"))
-                for entry in self.alive(Enrollment)
-            }
+            taken = {(entry.__dict__.get("person"), entry.__dict__.get("course")) for entry in self.alive(Enrollment)}
             if person is None or course is None or self.enrolled(person, course) or (person, course) in taken:
                 return None
             return {"person": person, "course": course, "grade": number}
@@ -107,9 +104,7 @@ class Writes(Play):
         return any(inspect(entry).identity == key for entry in self.alive(Enrollment))
 
     def has_country(self, code: str) -> bool:
-        return any(
-            code in (country.__dict__.get("code"), self.key_of(country)) for country in self.alive(Country)
-        )
+        return any(code in (country.__dict__.get("code"), self.key_of(country)) for country in self.alive(Country))
 
     @step(number=some, field=some, value=some)
     def set_value(self, number: int, field: int, value: int) -> None:
