@@ -64,6 +64,13 @@ class Arguments:
         return "changes" in self.names
 
     @property
+    def derived(self) -> tuple[str, ...] | None:
+        """Its names, if the change alone provides them all."""
+        if self.optional or self.everything or not set(self.names) <= {"entity", "old", "new", "event"}:
+            return None
+        return self.names
+
+    @property
     def direct(self) -> bool:
         """Whether it is called with the change or the changes, and nothing else."""
         return self.names in (("change",), ("changes",)) and not self.optional and not self.everything

@@ -47,6 +47,11 @@ class Change(Generic[E]):
         raise NotImplementedError
 
     @property
+    def group(self) -> Any:
+        """What hooks are looked up by: the model of a row, the relation of a link."""
+        return self.model
+
+    @property
     def key(self) -> Any:
         """The primary key: a value, or a tuple if it has several columns; None if not known yet."""
         raise NotImplementedError

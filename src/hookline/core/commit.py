@@ -40,7 +40,7 @@ def prepare(tx: Transaction) -> Steps[None]:
 
 def _round(tx: Transaction, seen: dict[Hook, dict[Hashable, Change[Any]]]) -> Steps[bool]:
     ran = False
-    scope, observe = tx.host.scope(), tx.host.observe
+    scope, observer = tx.host.scope(), tx.host.observer
     for hook, changes in _work(tx, "before_commit"):
         known = seen.setdefault(hook, {})
         fresh = [c for c in changes if not hook.net or (at := known.get(c.identity)) is None or not same_content(at, c)]
@@ -51,19 +51,19 @@ def _round(tx: Transaction, seen: dict[Hook, dict[Hashable, Change[Any]]]) -> St
             known.update((c.identity, c) for c in fresh)
         if fresh:
             ran = True
-            yield from run_hook(tx, hook, fresh, scope, observe=observe)
+            yield from run_hook(tx, hook, fresh, scope, observer=observer)
     while tx.operations:
         ran = True
         operation = min(tx.operations, key=lambda one: one.order)
         tx.operations.remove(operation)  # what is added from now on goes to a fresh instance
         tx.prepared.append(operation)
         yield from _call(operation.before_commit, scope)
-        observe(None, None)
+        observer.finish(None, None)
     while tx.callbacks["before_commit"]:
         ran = True
         callback = tx.callbacks["before_commit"].pop(0)
         yield from settle(callback.function(**callback.arguments.fill("a before_commit callback", scope)))
-        observe(None, None)
+        observer.finish(None, None)
     return ran
 
 

@@ -91,6 +91,10 @@ class LinkChange(Change[Any]):
         self.relation = kind.name_from(side)
         self._turned: LinkChange | None = None
 
+    @property
+    def group(self) -> Any:
+        return self.kind
+
     def seen_from(self, side: str) -> LinkChange:
         """The same link with the subject on that side."""
         if side == self.side:

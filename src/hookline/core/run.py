@@ -7,10 +7,10 @@ code, `drive_async` in a coroutine; an adapter whose library bridges the two in 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sized
 from inspect import isawaitable, iscoroutine
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from hookline.core.change import Change
 from hookline.core.link import LinkChange
@@ -96,8 +96,11 @@ def work_for(plan: Plan, phase: str, changes: Iterable[Change[Any]]) -> list[tup
     """The hooks of a phase that concern some of these changes, in order, each with those changes."""
     groups: dict[tuple[str, Any], list[Change[Any]]] = {}
     for change in changes:
-        about = change.kind if isinstance(change, LinkChange) else change.model
-        groups.setdefault((change.event, about), []).append(change)
+        at = change.event, change.group
+        try:
+            groups[at].append(change)
+        except KeyError:
+            groups[at] = [change]
     work: dict[Hook, list[Change[Any]]] = {}
     for (event, about), group in groups.items():
         if isinstance(group[0], LinkChange):
@@ -105,13 +108,26 @@ def work_for(plan: Plan, phase: str, changes: Iterable[Change[Any]]) -> list[tup
                 work.setdefault(hook, []).extend(link.seen_from(side) for link in group)  # type: ignore[attr-defined]
         else:
             for hook in plan.for_row(phase, event, about):
-                if hook in work:
-                    work[hook].extend(group)
+                if len(groups) == 1:
+                    work[hook] = group
                 else:
-                    work[hook] = list(group) if len(groups) > 1 else group
+                    work.setdefault(hook, []).extend(group)
     if len(groups) == 1:
         return list(work.items())
     return [(hook, work[hook]) for hook in plan.ordered if hook in work]
+
+
+class Observer(Protocol):
+    """Finds out which call of a hook made what pending."""
+
+    def pending(self) -> tuple[Sized, Sized, Sized]:
+        """What is going to be inserted, deleted and updated: as long as their sizes stay, nothing happened."""
+
+    def observe(self, hook: Hook, subject: Subject) -> None:
+        """A call has changed one of these sizes."""
+
+    def finish(self, hook: Hook | None, subject: Subject | None) -> None:
+        """A hook, an operation or a callback has had its last call, on this subject."""
 
 
 def run_phase(
@@ -123,7 +139,7 @@ def run_phase(
     *,
     refusals: list[ValidationError] | None = None,
     put_off: list[tuple[Hook, Subject]] | None = None,
-    observe: Callable[[Hook, Subject | None], None] | None = None,
+    observer: Observer | None = None,
 ) -> Steps[None]:
     """Run all hooks of a phase on those changes that they concern.
 
@@ -135,12 +151,12 @@ def run_phase(
         scope: What the hooks can reach.
         refusals: Gathers ValidationErrors, so that all rules are heard; if None, the first one is raised.
         put_off: Gathers the calls that read a value which is not known yet.
-        observe: Called after each call, and without a subject after the last call of a hook.
+        observer: Told of calls that write.
     """
     control = tx.book.surroundings.control
     for hook, concerned in work_for(plan, phase, changes):
         if control is None or control.permits(hook.category, hook.protected):
-            yield from run_hook(tx, hook, concerned, scope, refusals=refusals, put_off=put_off, observe=observe)
+            yield from run_hook(tx, hook, concerned, scope, refusals=refusals, put_off=put_off, observer=observer)
 
 
 def run_hook(
@@ -151,7 +167,7 @@ def run_hook(
     *,
     refusals: list[ValidationError] | None = None,
     put_off: list[tuple[Hook, Subject]] | None = None,
-    observe: Callable[[Hook, Subject | None], None] | None = None,
+    observer: Observer | None = None,
 ) -> Steps[None]:
     """Run one hook on those of the changes that meet its condition; arguments as of `run_phase`."""
     if hook.arguments.asynchronous:
@@ -165,25 +181,44 @@ def run_hook(
             condition = None
         else:
             subjects, condition = changes, hook.condition
-        plain = hook.arguments.direct and not hook.arguments.asynchronous and tx.book.tracing is None
-        function = hook.function
+        call = _quick_call(hook) if tx.book.tracing is None else None
+        new, deleted, modified = observer.pending() if observer is not None else ((), (), ())
+        pending = len(new) + len(deleted) + len(modified)
+        subject: Subject | None = None
         for subject in subjects:
             tx.subject = subject
             try:
                 if condition is not None and not condition(subject):  # type: ignore[arg-type]
                     continue
-                if not plain:
+                if call is None:
                     yield from invoke(tx, hook, subject, scope)
-                elif (result := function(subject)) is not None:
+                elif (result := call(subject)) is not None:
                     yield from settle(result)
             except (Exception, Unsettled) as error:  # noqa: BLE001 - sorted out, and raised again if it is not ours
                 _handle(error, hook, subject, refusals, put_off)
-            if observe is not None:
-                observe(hook, subject)
-        if observe is not None:
-            observe(hook, None)
+            if observer is not None and len(new) + len(deleted) + len(modified) != pending:
+                observer.observe(hook, subject)
+                pending = len(new) + len(deleted) + len(modified)
+        if observer is not None:
+            observer.finish(hook, subject)
     finally:
         tx.cause, tx.subject = before
+
+
+def _quick_call(hook: Hook) -> Callable[[Any], Any] | None:
+    """How to call a hook that needs nothing but its change; None if it needs more."""
+    function, arguments = hook.function, hook.arguments
+    if arguments.asynchronous:
+        return None
+    if arguments.direct:
+        return function
+    names = arguments.derived
+    if names is None:
+        return None
+    if len(names) == 1:
+        (name,) = names
+        return lambda change: function(**{name: getattr(change, name)})
+    return lambda change: function(**{name: getattr(change, name) for name in names})
 
 
 def _handle(

@@ -18,6 +18,7 @@ from hookline.errors import NotFollowedError, PhaseError
 if TYPE_CHECKING:
     from hookline.core.hook import Hook
     from hookline.core.registry import Hooks
+    from hookline.core.run import Observer
 
 O = TypeVar("O", bound=Operation)  # noqa: E741 - the type of an operation
 
@@ -37,6 +38,10 @@ class Host(Protocol):
 
     asynchronous: bool
 
+    @property
+    def observer(self) -> Observer:
+        """What finds out who made what pending."""
+
     def flush(self) -> Any:
         """Write what is pending, with hooks, until nothing is; may be awaitable."""
 
@@ -45,9 +50,6 @@ class Host(Protocol):
 
     def fresh_scope(self, cause: Hook | None, parent: Change[Any] | None) -> FreshScope:
         """What one hook can reach after its end: a session of its own."""
-
-    def observe(self, hook: Hook | None, subject: Any) -> None:
-        """Note that pending writes not yet attributed are this hook's."""
 
     def complete(self, changes: list[Change[Any]]) -> None:
         """Load what of these changes is not at hand: a coroutine cannot load by reading."""

@@ -32,6 +32,7 @@ class RowChange(Change[Any]):
     WRITTEN, it keeps its values whatever happens to the object.
 
     Attributes:
+        followed: Whether row hooks concern it; else it is there for the sake of its links.
         announced: Whether `before` hooks have been told of it.
         state: SQLAlchemy's record of the object.
         facts: What is known of its class.
@@ -45,12 +46,15 @@ class RowChange(Change[Any]):
         elsewhere: What hooks of other rows have edited since, which is a write of its own: the values before that.
     """
 
+    entity: Any = None  # plain attributes, not properties: they are read more often than anything else
+    group: Any = None
     cause = None
     parent = None
     control = None
     depth = 0
     stage = LIVE
     announced = False
+    followed = True
     switched = False
     expressions: frozenset[str] = frozenset()
     synced: Mapping[str, tuple[State, str] | None] = NOTHING
@@ -64,13 +68,13 @@ class RowChange(Change[Any]):
 
     def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
         self.event = event
-        self.model = facts.model
+        self.model = self.group = facts.model
         self.state = state
         self.facts = facts
         self.host = host
         assert host.tx is not None
         self.tx = host.tx
-        self._entity = state.obj()
+        self.entity = state.obj()
 
     def caused_by(self, origin: tuple[Hook | None, Change[Any] | None]) -> None:
         """Say whose write it is."""
@@ -81,15 +85,6 @@ class RowChange(Change[Any]):
             self.depth = 1
 
     # -- what hooks see
-
-    @property
-    def entity(self) -> Any:
-        return self._entity if self.stage != WRITTEN else self.host.entity_of(self)
-
-    @property
-    def own_entity(self) -> Any:
-        """The object in the writing session."""
-        return self._entity
 
     @property
     def key_tuple(self) -> tuple[Any, ...] | None:
@@ -227,7 +222,7 @@ class RowChange(Change[Any]):
             return None
         if name in self.state.committed_state:  # deleted with `del entity.name`
             return None
-        return getattr(self._entity, name)
+        return getattr(self.entity, name)
 
     def _read_other(self, name: str) -> Any:
         """A new value that is not a column's own."""
@@ -236,7 +231,7 @@ class RowChange(Change[Any]):
         if self.stage == CHECKING:
             for one in self.facts.aliases.get(name, ()):
                 self.read_new(one)  # raises Unsettled if it must
-        return getattr(self._entity, name)
+        return getattr(self.entity, name)
 
     def _is_unsettled(self, name: str, value: Any) -> bool:
         if isinstance(value, ClauseElement):
@@ -332,6 +327,17 @@ class RowChange(Change[Any]):
 
     def _differing(self) -> Iterator[str]:
         columns = self.facts.columns
+        if self.stage == LIVE and not (self.synced or self.earlier or self.elsewhere):
+            row, equal = self.state.dict, self.facts.equal
+            for name, old in self.state.committed_state.items():
+                if name in columns:
+                    new = row.get(name)
+                    if old is NO_VALUE or isinstance(new, ClauseElement):
+                        if not self._unchanged(name):
+                            yield name
+                    elif new is not old and not equal[name](old, new):
+                        yield name
+            return
         if self._old is not None:
             touched: Iterator[str] = iter(self._old)
         elif self.earlier is not None:
@@ -364,13 +370,13 @@ class RowChange(Change[Any]):
         if name in self.synced:
             self.host.relink(self, name, value)
         else:
-            setattr(self._entity, name, value)
+            setattr(self.entity, name, value)
 
     def drop(self, name: str) -> None:
         """Drop the edit of one field: it keeps its old value, or none."""
         self._check_editable(name)
         if self.event == "update":
-            setattr(self._entity, name, self.read_old(name))
+            setattr(self.entity, name, self.read_old(name))
         else:
             self.state.dict.pop(name, None)
             self.state.committed_state.pop(name, None)
@@ -414,6 +420,20 @@ class RowChange(Change[Any]):
         row = self._new if self.event != "delete" else self._old
         row.update(values)  # type: ignore[union-attr]
         self._fields = None
+
+
+class EndedRowChange(RowChange):
+    """A change whose transaction is over: its entity is the one that the session in use knows."""
+
+    @property
+    def entity(self) -> Any:
+        """The object, loaded by key; a deleted one as it was."""
+        return self.host.entity_of(self)
+
+    @property
+    def own_entity(self) -> Any:
+        """The object in the writing session."""
+        return self.__dict__["entity"]
 
 
 class _OldRow(Mapping[str, Any]):

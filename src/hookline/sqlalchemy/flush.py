@@ -68,16 +68,16 @@ class Flush:
         stir.finish()
         while True:
             fresh = pending.fresh()
-            deepest = max(fresh, key=lambda change: change.depth, default=None)
-            if deepest is not None and deepest.depth > tx.book.max_depth:
-                raise _loop(deepest, tx.book.max_depth)
+            for change in fresh:
+                if change.depth > tx.book.max_depth:
+                    raise _loop(change, tx.book.max_depth)
             if not any(self._has("before", change) for change in fresh):
                 return
             tx.pending = list(pending.rows)
             stir.reset()
             edits.restless = False
             scope = self.host.scope()
-            yield from run_phase(tx, self.plan, "before", fresh, scope, refusals=refusals, observe=stir.observe)
+            yield from run_phase(tx, self.plan, "before", fresh, scope, refusals=refusals, observer=stir)
             stir.finish()
             if not (edits or edits.restless or stir.origins or pending.rippling):
                 return
@@ -124,8 +124,9 @@ class Flush:
     def written(self, context: UOWTransaction) -> None:
         """The statements were sent: keep the values, and look for what was written behind the hooks' backs."""
         control = self.tx.book.surroundings.control
-        gone = {change.identity for change in self.rows if change.event == "delete"}
-        for change in self.rows:
+        rows = self.rows
+        gone = {change.identity for change in rows if change.event == "delete"}
+        for change in rows:
             change.freeze()
             if gone and change.event == "insert" and change.identity in gone:
                 change.switched = True
@@ -154,14 +155,15 @@ class Flush:
         """
         self._complete()
         yield from self._late_checks()
-        rows = [change for change in self.rows if change.event != "update" or change.fields]
-        followed = [c for c in rows if (one := self.concerns.of(c.model)) is not None and one.interest is not None]
-        deletes_first = sorted(followed, key=lambda change: change.event != "delete")
-        self.tx.record([*deletes_first, *sorted(self.links, key=lambda link: link.event != "unlink")])
+        rows: list[Change[Any]] = [c for c in self.rows if c.followed and (c.event != "update" or c.fields)]
+        # A row that is deleted and inserted again by one flush folds in that order; links likewise.
+        first: list[Change[Any]] = [change for change in rows if change.event == "delete"]
+        first += [link for link in self.links if link.event == "unlink"]
+        rows.extend(self.links)
+        self.tx.record(first + [c for c in rows if c.event not in ("delete", "unlink")] if first else rows)
         stir = self.host.stir
         stir.reset()
-        changes = [*followed, *self.links]
-        yield from run_phase(self.tx, self.plan, "after", changes, self.host.scope(), observe=stir.observe)
+        yield from run_phase(self.tx, self.plan, "after", rows, self.host.scope(), observer=stir)
         stir.finish()
 
     def _late_checks(self) -> Steps[None]:

@@ -73,16 +73,16 @@ def forecast(session: Session, concerns: Concerns, objects: Any = None) -> Forec
     if rippling:
         _Ripples(session, concerns, found, rippling).follow()
     if len(found.updates) > 1:
-        found.updates.sort(key=_by_key)
+        _sort_by_key(found.updates)
     return found
 
 
-def _by_key(one: tuple[State, Concern]) -> tuple[str, str]:
-    state, concern = one
-    key = state.key[1] if state.key else ()
-    return concern.facts.model.__name__, "".join(
-        f"{value:>20}" if isinstance(value, int) else str(value) for value in key
-    )
+def _sort_by_key(rows: list[tuple[State, Concern]]) -> None:
+    """SQLAlchemy keeps modified rows in a set; hooks get them in an order that is the same each time."""
+    try:
+        rows.sort(key=lambda one: (one[0].class_.__name__, one[0].key[1] if one[0].key else ()))
+    except TypeError:  # keys that cannot be compared
+        rows.sort(key=lambda one: (one[0].class_.__name__, repr(one[0].key)))
 
 
 class _Ripples:

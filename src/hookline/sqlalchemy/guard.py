@@ -36,8 +36,8 @@ def _refusal(host: SessionHost, name: str) -> Any:
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise PhaseError(
             f"{host.running() or 'An operation'} calls {name}() on the session whose transaction it runs in. "
-            f"The one who began the transaction ends it. To refuse the write, raise a ValidationError; for a part that may fail, use "
-            f"session.begin_nested(); for work in a transaction of its own, an after_commit hook."
+            f"The one who began the transaction ends it. To refuse the write, raise a ValidationError; for a part "
+            f"that may fail, use session.begin_nested(); for work in a transaction of its own, an after_commit hook."
         )
 
     return refuse

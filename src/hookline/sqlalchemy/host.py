@@ -15,7 +15,7 @@ from hookline.core.run import first_of
 from hookline.core.transaction import Transaction
 from hookline.errors import PhaseError, Problem, ValidationError
 from hookline.sqlalchemy.asynchronous import around
-from hookline.sqlalchemy.change import WRITTEN, RowChange
+from hookline.sqlalchemy.change import WRITTEN, EndedRowChange, RowChange
 from hookline.sqlalchemy.load import Need, load_rows, load_values
 from hookline.sqlalchemy.relations import RowEnd
 from hookline.sqlalchemy.scopes import AfterScope, WritingScope
@@ -94,9 +94,10 @@ class SessionHost:
         """What one hook can reach after its end."""
         return AfterScope(self, cause, parent)
 
-    def observe(self, hook: Hook | None, subject: Any) -> None:
-        """Note who made what pending."""
-        self.stir.observe(hook, subject)
+    @property
+    def observer(self) -> Stir:
+        """What finds out who made what pending."""
+        return self.stir
 
     def identity(self, given: object, key: Any) -> Hashable:
         """The identity of an entity, or of a model's row by key."""
@@ -140,7 +141,7 @@ class SessionHost:
         with self.attachment.new_session(self) as session:
             return load_rows(session, change.facts, [key], names).get(key, {})
 
-    def entity_of(self, change: RowChange) -> Any:
+    def entity_of(self, change: EndedRowChange) -> Any:
         """The object of a change that was written, as the session in use knows it."""
         if self.after is None or change.event == "delete":
             return change.own_entity

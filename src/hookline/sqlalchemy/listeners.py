@@ -14,6 +14,7 @@ from hookline.core.run import Steps, drive
 from hookline.core.transaction import Outcome, Transaction
 from hookline.sqlalchemy.asynchronous import wait
 from hookline.sqlalchemy.bypass import warn_of_bulk
+from hookline.sqlalchemy.change import EndedRowChange, RowChange
 from hookline.sqlalchemy.constraints import Engines
 from hookline.sqlalchemy.external import when_it_ends
 from hookline.sqlalchemy.flush import Flush
@@ -183,6 +184,9 @@ class Listeners:
 
     def _tell(self, host: SessionHost, tx: Transaction, good: bool, outcome: Outcome = Outcome.ROLLED_BACK) -> None:
         """Run the phases after the end."""
+        for step in tx.steps:
+            if isinstance(step, RowChange):
+                step.__class__ = EndedRowChange
         before, host.ended = host.ended, tx
         try:
             self.drive(host, committed(tx) if good else rolled_back(tx, outcome))

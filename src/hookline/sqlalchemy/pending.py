@@ -101,6 +101,8 @@ class Pending:
         if concern.asynchronous and not self.host.asynchronous:
             raise _refusal(concern)
         change = RowChange(event, state, concern.facts, self.host)
+        if concern.interest is None:
+            change.followed = False
         origins = self.host.stir.origins
         if origins or self._caller[0] is not None:
             change.caused_by(origins.pop(state, (None, None) if self._announced else self._caller))

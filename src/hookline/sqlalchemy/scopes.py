@@ -90,11 +90,11 @@ class AfterScope:
 
     def load(self, model: type, key: tuple[Any, ...] | None) -> Any:
         """An object by key."""
-        if self._in_coroutine:
+        if self._in_coroutine and self._cause is not None:
+            name = self._cause.function.__name__
             raise PhaseError(
                 f"{self._cause} reads `change.entity`, which has to be loaded, and a coroutine cannot do that by "
-                f"reading an attribute. Ask for it by name, `async def {self._cause.function.__name__}(change, entity)`, "  # type: ignore[union-attr]
-                f"or read `change.new`."
+                f"reading an attribute. Ask for it by name, `async def {name}(change, entity)`, or read `change.new`."
             )
         return None if key is None else self.sync_session.get(model, key)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ class Stir:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.origins: dict[State, Origin] = {}
-        self._hook: Hook | None = None
         self._first: Change[Any] | None = None
         self.reset()
 
@@ -42,9 +42,13 @@ class Stir:
         self._known = set(session.identity_map._modified)
         self._first = None
 
+    def pending(self) -> tuple[Sized, Sized, Sized]:
+        """The session's sets of new, deleted and modified objects."""
+        session = self.session
+        return session._new, session._deleted, session.identity_map._modified
+
     def observe(self, hook: Hook | None, subject: Subject | None) -> None:
-        """A hook was called, or has had its last call (no subject): what is pending since is its doing."""
-        self._hook = hook
+        """A hook was called, and there is more or less pending than before: that is its doing."""
         session = self.session
         new, deleted = session._new, session._deleted
         if len(new) != self._new:
@@ -55,19 +59,17 @@ class Stir:
             self._deleted = len(deleted)
         if self._first is None and len(session.identity_map._modified) != self._modified:
             self._first = first_of(subject)
-        if subject is None:
-            self.finish()
 
-    def finish(self) -> None:
+    def finish(self, hook: Hook | None = None, subject: Subject | None = None) -> None:
         """No more calls of this hook: look who was modified."""
+        self.observe(hook, subject)
         modified = self.session.identity_map._modified
         if len(modified) != self._modified:
             for state in modified - self._known:
-                self.origins.setdefault(state, (self._hook, self._first))
+                self.origins.setdefault(state, (hook, self._first))
             self._known = set(modified)
             self._modified = len(modified)
         self._first = None
-        self._hook = None
 
     def _latest(self, states: dict[Any, Any], before: int, hook: Hook | None, change: Change[Any] | None) -> None:
         for state in islice(reversed(states), max(len(states) - before, 0)):
