@@ -24,11 +24,9 @@ HooklineWarning
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
 
 
 class HooklineError(Exception):
@@ -44,8 +42,7 @@ class HooklineError(Exception):
         return f"{super().__str__()} [docs/errors.md#{self.code}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong with one field of one entity.
 
     Attributes:
@@ -64,7 +61,7 @@ class Problem:
     field: str
     code: str
     message: str
-    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    parameters: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def path(self) -> tuple[object, str]:
@@ -260,15 +257,17 @@ class UnhookedWriteWarning(HooklineWarning):
     """A write that hooks concern, but could not see, or not in time."""
 
 
-def near(given: str, known: Iterable[str]) -> str:
+def near(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """The end of a message: what was probably meant, else what there is.
 
     Example:
         >>> near("insrt", ["insert", "update"])
         " Did you mean 'insert'?"
     """
+    from difflib import get_close_matches  # here and in other places: `import hookline` has a budget
+
     names = sorted(known)
-    close = get_close_matches(given, names, n=1, cutoff=0.6)
+    close = get_close_matches(given, names, n=1, cutoff=cutoff)
     if close:
         return f" Did you mean {close[0]!r}?"
     return f" There are: {', '.join(names)}." if names else ""

@@ -13,7 +13,9 @@ from hookline.core.control import Control
 
 
 def update(**values: tuple[Any, Any]) -> ValueChange[Any]:
-    return ValueChange("update", dict, old={n: v[0] for n, v in values.items()}, new={n: v[1] for n, v in values.items()})
+    return ValueChange(
+        "update", dict, old={n: v[0] for n, v in values.items()}, new={n: v[1] for n, v in values.items()}
+    )
 
 
 def test_conditions_compose() -> None:
@@ -82,7 +84,7 @@ def test_explain_says_why_and_why_not() -> None:
     assert "allow_all_but('tidy') forbids category 'tidy'" in text
     assert "the event is update, it is for insert" in text
     assert "the target is dict, it is for list" in text
-    assert "but it is protected" in text
+    assert "but the hook is protected" in text
     assert "raises KeyError('no')" in text
     assert hooks.explain("update", dict, old={}, new={}, phase="after").runs == ["safe"]
 

@@ -9,8 +9,8 @@ import pytest
 
 from hookline import (
     DuplicateHookError,
-    Hooks,
     HookOrderError,
+    Hooks,
     RegistrationError,
     TargetError,
     UnknownArgumentError,
@@ -98,7 +98,9 @@ def test_a_condition_that_is_none(hooks: Hooks) -> None:
 def test_contradictory_order(hooks: Hooks) -> None:
     hooks.add(nothing, "before", "save", name="a", runs_before="b")
     hooks.add(nothing, "before", "save", name="b", runs_before="c")
-    with pytest.raises(HookOrderError, match="'a' runs before 'b' runs before 'c' runs before 'a'|'c' runs before"):
+    with pytest.raises(
+        HookOrderError, match="'a' runs before 'b' runs before 'c' runs before 'a'|'c' runs before"
+    ):
         hooks.add(nothing, "before", "save", name="c", runs_before=["a"])
     hooks.add(nothing, "before", "save", name="late", order=5)
     with pytest.raises(HookOrderError, match="order=5 comes after order=0"):
@@ -110,7 +112,7 @@ def test_contradictory_order(hooks: Hooks) -> None:
 def test_an_order_that_names_nobody_is_found_when_the_plan_is_made(hooks: Hooks) -> None:
     hooks.add(nothing, "before", "save", name="tidy_name", runs_after="tidy_nmae")
     with pytest.raises(HookOrderError, match="not registered. Did you mean 'tidy_name'"):
-        hooks.plan.ordered  # noqa: B018
+        hooks.plan.ordered
 
 
 def test_order_then_constraints_then_registration(hooks: Hooks) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from hookline.errors import UnknownArgumentError, near
 
@@ -42,8 +39,7 @@ class Scope(Protocol):
         """The change's entity, as that session knows it; may be awaitable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(NamedTuple):
     """The parameters of a function.
 
     Attributes:
@@ -102,10 +98,9 @@ class Arguments:
             elif name in values:
                 filled[name] = values[name]
             else:
-                known = (*KNOWN, *values)
                 raise UnknownArgumentError(
-                    f"{whose} asks for {name!r}, and nothing provides it.{near(name, known)} "
-                    f"It can ask for {', '.join(known)}; "
+                    f"{whose} asks for {name!r}, and nothing provides it. "
+                    f"It can ask for {', '.join((*KNOWN, *values))}; "
                     f"give it with `with hooks.context({name}=...):`, or give the parameter a default."
                 )
         for name in self.optional:
@@ -125,6 +120,8 @@ def read(function: Callable[..., Any], whose: str, known: tuple[str, ...] = KNOW
     Raises:
         UnknownArgumentError: A parameter can never be filled.
     """
+    import inspect
+
     if not callable(function):
         raise UnknownArgumentError(f"{whose} is not callable: {function!r}. Give a function that takes `change`.")
     names: list[str] = []
@@ -151,9 +148,9 @@ def read(function: Callable[..., Any], whose: str, known: tuple[str, ...] = KNOW
         elif has_default:
             optional.append(name)
         else:
-            close = get_close_matches(name, known, n=1, cutoff=0.75)
-            if close:
-                raise UnknownArgumentError(f"{whose} asks for {name!r}. Did you mean {close[0]!r}?")
+            meant = near(name, known, cutoff=0.75)
+            if "Did you mean" in meant:
+                raise UnknownArgumentError(f"{whose} asks for {name!r}.{meant}")
             names.append(name)
     if "changes" in names:
         clash = [name for name in names if name in OF_ONE]
@@ -167,6 +164,8 @@ def read(function: Callable[..., Any], whose: str, known: tuple[str, ...] = KNOW
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
+    import inspect
+
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ from hookline.errors import HookLoopError
 
 if TYPE_CHECKING:
     from hookline.core.control import Control
-
-_log = logging.getLogger("hookline")
 
 
 def prepare(tx: Transaction) -> Steps[None]:
@@ -192,7 +189,10 @@ def _call(step: Callable[..., Any], scope: Scope) -> Steps[Any]:
 
 
 def _failed(tx: Transaction, error: BaseException, change: Change[Any] | None, hook: Hook | None) -> None:
-    _log.error(
+    import logging
+
+    log = logging.getLogger("hookline")
+    log.error(
         "%s failed%s: %s",
         hook or "an operation or callback",
         f" on {change!r}" if change is not None else "",
@@ -203,5 +203,5 @@ def _failed(tx: Transaction, error: BaseException, change: Change[Any] | None, h
     if tx.book.on_error is not None:
         try:
             tx.book.on_error(error, change, hook)
-        except Exception:  # noqa: BLE001 - the error handler itself: its failure must not reach the caller of commit()
-            _log.exception("on_error failed while handling %r", error)
+        except Exception:
+            log.exception("on_error failed while handling %r", error)

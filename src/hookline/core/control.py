@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(NamedTuple):
     """One scope of `Hooks.deny_all_but` or `Hooks.allow_all_but`, inside those around it.
 
     Nested scopes only narrow: a hook runs if every one of them permits it.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hookline.core.conditions import Condition
 from hookline.core.events import PHASES
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from hookline.core.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What an explanation says of one hook.
 
     Attributes:
@@ -98,8 +96,10 @@ def _line(hook: Hook, hit: bool, change: Change[Any], control: Control | None, t
     runs = True
     if control is not None:
         runs = control.permits(hook.category, hook.protected)
-        protected = ", but it is protected" if hook.protected else ""
-        reasons.append(f"{control} {'permits' if runs else 'forbids'} category {hook.category!r}{protected}")
+        if runs and not control.permits(hook.category, False):
+            reasons.append(f"{control} forbids category {hook.category!r}, but the hook is protected")
+        else:
+            reasons.append(f"{control} {'permits' if runs else 'forbids'} category {hook.category!r}")
     if hook.condition is not None:
         holds = _answers(hook.condition, change, reasons, 0)
         runs = runs and holds

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hookline.core.arguments import Arguments
 from hookline.core.conditions import Condition
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Hook:
+class Hook(NamedTuple):
     """One rule of a rule book.
 
     Attributes:
@@ -32,11 +30,11 @@ class Hook:
     """
 
     name: str
-    function: Callable[..., Any] = field(repr=False)
+    function: Callable[..., Any]
     phase: str
     events: tuple[str, ...]
     targets: tuple[Any, ...]
-    arguments: Arguments = field(repr=False)
+    arguments: Arguments
     condition: Condition | None = None
     category: str | None = None
     order: int = 0
@@ -45,6 +43,12 @@ class Hook:
     exact: bool = False
     protected: bool = False
     net: bool = True
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # two hooks are never the same, whatever they have in common
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def __str__(self) -> str:
         return f"hook {self.name!r} ({self.phase})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from graphlib import CycleError, TopologicalSorter
 
 from hookline.core.hook import Hook
 from hookline.errors import HookOrderError, near
@@ -53,13 +52,17 @@ def _must_agree(hook: Hook, first: Hook, last: Hook) -> None:
 
 
 def _topological(ranked: list[Hook], earlier: dict[str, set[str]]) -> tuple[Hook, ...]:
+    from graphlib import CycleError, TopologicalSorter
+
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for hook in ranked:
         sorter.add(hook.name, *earlier.get(hook.name, ()))
     try:
         sorter.prepare()
     except CycleError as error:
-        circle = " runs before ".join(repr(name) for name in error.args[1])
+        names = error.args[1][:-1]
+        start = names.index(min(names, key=[hook.name for hook in ranked].index))
+        circle = " runs before ".join(repr(name) for name in (*names[start:], *names[:start], names[start]))
         raise HookOrderError(f"The order of hooks contradicts itself: {circle}.") from None
     place = {hook.name: number for number, hook in enumerate(ranked)}
     ready = sorted(sorter.get_ready(), key=place.__getitem__)

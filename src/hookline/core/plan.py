@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hookline.core.events import LINK_EVENTS, PHASES, ROW_EVENTS
 from hookline.core.hook import Hook
@@ -12,8 +11,7 @@ from hookline.core.order import in_order
 from hookline.core.targets import RelationSet, concerns_model, side_of_relation
 
 
-@dataclass(frozen=True, slots=True)
-class Interest:
+class Interest(NamedTuple):
     """What the hooks want of one model.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from threading import RLock
+from types import FunctionType
 from typing import Any, Final, Protocol, TypeVar
 
 from hookline.core.arguments import read
@@ -122,7 +122,7 @@ class Hooks:
         return self._decorator("after_rollback", event, target, options)
 
     def _decorator(self, phase: str, event: str, target: object, options: Mapping[str, Any]) -> Callable[[F], F]:
-        if inspect.isfunction(event):
+        if isinstance(event, FunctionType):
             raise UnknownEventError(f"The decorator needs an event: write @hooks.{phase}('save', Person).")
         events_named(event)
 
@@ -346,5 +346,8 @@ def _names(given: str | Callable[..., Any] | Iterable[Any]) -> tuple[str, ...]:
 
 
 def _place(hook: Hook) -> str:
-    code = getattr(inspect.unwrap(hook.function), "__code__", None)
+    function = hook.function
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = getattr(function, "__code__", None)
     return f"at {code.co_filename}:{code.co_firstlineno}" if code else f"{hook.function!r}"

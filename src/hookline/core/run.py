@@ -8,8 +8,8 @@ code, `drive_async` in a coroutine; an adapter whose library bridges the two in 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sized
-from inspect import isawaitable, iscoroutine
 from time import perf_counter
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from hookline.core.change import Change
@@ -42,7 +42,7 @@ def first_of(subject: Subject | None) -> Change[Any] | None:
 
 def refuse(awaitable: Awaitable[Any]) -> NoReturn:
     """The ``wait`` of sync code: there is none."""
-    if iscoroutine(awaitable):
+    if isinstance(awaitable, CoroutineType):
         awaitable.close()
     raise AsyncHookError(
         "A hook returned something to await, but it runs in a sync session, where nothing can await it. "
@@ -87,7 +87,7 @@ async def drive_async(steps: Steps[R]) -> R:
 
 def settle(value: Any) -> Steps[Any]:
     """A value, awaited if it is awaitable."""
-    if isawaitable(value):
+    if hasattr(value, "__await__"):
         value = yield value
     return value
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from hookline.core.arguments import Arguments, Scope, read
 from hookline.core.change import Change
@@ -65,16 +64,14 @@ class FreshScope(Scope, Protocol):
         """Commit if the hook returned, else roll back; may be awaitable."""
 
 
-@dataclass(slots=True)
-class Callback:
+class Callback(NamedTuple):
     """A function that waits for the transaction's end."""
 
     function: Callable[..., Any]
     arguments: Arguments
 
 
-@dataclass(frozen=True, slots=True)
-class Savepoint:
+class Savepoint(NamedTuple):
     """Where everything stood when a savepoint was set."""
 
     steps: int

@@ -2,6 +2,7 @@
 
 An adapter's test module takes the classes over and brings one fixture, `harness`:
 
+<!-- notest: pytest rewrites these modules before they are imported, which they are here -->
 ```python
 import pytest
 from hookline.testing.conformance import *
