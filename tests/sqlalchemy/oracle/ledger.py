@@ -92,7 +92,8 @@ class Page:
     renamed: list[tuple[type, Any, Any]] = field(default_factory=list)
 
     def copy(self) -> Page:
-        return Page(dict(self.rows), {name: set(pairs) for name, pairs in self.links.items()}, list(self.steps))
+        links = {name: set(pairs) for name, pairs in self.links.items()}
+        return Page(dict(self.rows), links, list(self.steps), list(self.renamed))
 
 
 class Ledger:

@@ -59,6 +59,8 @@ def reproducible() -> Iterator[None]:
         # Which of two unrelated rows is flushed first depends on addresses in memory otherwise.
         for module in (topological, unitofwork, orm_session, identity, mapper, dependency):
             patch.setattr(module, "set", OrderedSet, raising=False)
+        # A long story is shortened for as long as a reader would wait, not for five minutes.
+        patch.setattr(engine, "MAX_SHRINKING_SECONDS", 60)
         # Hypothesis would make five of six examples by repeating parts of the sixth: mostly all of it, here.
         patch.setattr(engine.ConjectureRunner, "generate_mutations_from", lambda self, data: None)
         yield
