@@ -13,6 +13,7 @@ from hookline.core.run import Steps, Subject, run_hook, run_phase
 from hookline.errors import HookLoopError, PhaseError, ValidationError
 from hookline.sqlalchemy.behind import edited_behind, rows_behind
 from hookline.sqlalchemy.change import CHECKING, RowChange
+from hookline.sqlalchemy.links import Links
 from hookline.sqlalchemy.load import load_values
 from hookline.sqlalchemy.pending import Pending
 
@@ -40,6 +41,7 @@ class Flush:
         self.concerns = host.schema.concerns(self.plan)
         self.rows: list[RowChange] = []
         self.links: list[LinkChange] = []
+        self._links = Links(host, self.concerns)
         self._put_off: list[tuple[Hook, Subject]] = []
 
     # -- before the write
@@ -56,6 +58,7 @@ class Flush:
         try:
             yield from self._rounds(pending, refusals)
             self.rows, self.links = pending.settled()
+            self._links = pending.links
             yield from self._check(pending, refusals)
         finally:
             pending.edits.release()
@@ -136,9 +139,14 @@ class Flush:
             for change in list(rows_behind(self.host, self.concerns, self.rows, context)):
                 self.rows.append(change)
                 self._check_again(change)
-        for link in self.links:
-            for end in link.ends:
-                end.freeze()
+        if self.concerns.links:
+            foreseen = set(self.links)
+            self.links = self._links.written(self.rows, self.links)
+            for link in self.links:
+                if link not in foreseen:
+                    self._check_link(link)
+                for end in link.ends:
+                    end.freeze()
         if control is not None:
             for one in (*self.rows, *self.links):
                 one.control = control
@@ -146,6 +154,10 @@ class Flush:
     def _check_again(self, change: RowChange) -> None:
         for hook in self.plan.for_row("check", change.event, change.model):
             self._put_off.append((hook, change))
+
+    def _check_link(self, link: LinkChange) -> None:
+        for hook, side in self.plan.for_link("check", link.event, link.kind):
+            self._put_off.append((hook, link.seen_from(side)))
 
     def after(self) -> Steps[None]:
         """Run the `check` hooks that had to wait, then `after`; keep the changes for the commit phases.

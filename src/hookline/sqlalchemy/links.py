@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.orm.attributes import instance_state
 
@@ -25,6 +25,7 @@ class Links:
     def __init__(self, host: SessionHost, concerns: Concerns) -> None:
         self.host, self.concerns = host, concerns
         self._known: dict[tuple[Any, ...], LinkChange] = {}
+        self._sent = False
 
     def fresh(self, outlook: Forecast, changes: dict[State, RowChange]) -> list[LinkChange]:
         """Those that were not there at the last look."""
@@ -45,6 +46,22 @@ class Links:
             for state, concern in rows:
                 for relation in concern.keys:
                     yield from self._of_key(changes[state], relation, outlook)
+
+    def written(self, rows: list[RowChange], links: list[LinkChange]) -> list[LinkChange]:
+        """The links as they were written: those of foreign keys follow from the rows, whatever was foreseen.
+
+        SQLAlchemy decides in the middle of a flush between relationships that contradict each other.
+        """
+        self._sent = True
+        found = {_written_key(link): link for link in links}
+        true = [link for link in links if cast("SQLRelation", link.kind).kind == "secondary"]
+        nothing = Forecast()
+        for change in rows:
+            concern = self.concerns.of(change.model)
+            for relation in concern.keys if concern is not None else ():
+                for _, link in self._of_key(change, relation, nothing):
+                    true.append(found.get(_written_key(link), link))
+        return true
 
     def _secondary(
         self, event: str, relation: SQLRelation, near: State, far: State, changes: dict[State, RowChange]
@@ -88,7 +105,9 @@ class Links:
         key = (event, relation, change.state, values or related)
         link = self._known.get(key)
         if link is None:
-            near = RowEnd(self.host, change.facts, change.facts.key_names, change.state)
+            # A link that is unset was one of the row as it was, under the key that it had.
+            was = change.stored_key if event == "unlink" and change.event == "update" else None
+            near = RowEnd(self.host, change.facts, change.facts.key_names, change.state, was or None)
             far_facts = self.concerns.schema.facts(related.class_ if related is not None else relation.far_model)
             names = _names(far_facts, relation.far_columns)
             far = RowEnd(self.host, far_facts, names, related, values or None)
@@ -106,12 +125,17 @@ class Links:
         self, event: str, relation: SQLRelation, near: RowEnd, far: RowEnd, origin: RowChange | None
     ) -> LinkChange:
         for end in (near, far):
-            if end.state is not None and end.state.key is None:
+            if end.state is not None and end.state.key is None and not self._sent:
                 fill_defaults(end.facts, end.state)  # rules read the entities at both ends
         link = LinkChange(event, relation, near, far, tx=self.host.tx)
         if origin is not None:
             link.cause, link.parent, link.depth = origin.cause, origin.parent, origin.depth
         return link
+
+
+def _written_key(link: LinkChange) -> tuple[Any, ...]:
+    near, far = cast("tuple[RowEnd, RowEnd]", link.ends)
+    return link.event, link.kind, near.state, far.values
 
 
 def _names(facts: Facts, columns: tuple[Any, ...]) -> tuple[str, ...]:

@@ -32,12 +32,13 @@ class Pending:
 
     Attributes:
         edits: What hooks edit.
+        links: Finds the links.
     """
 
     def __init__(self, host: SessionHost, concerns: Concerns, objects: Any) -> None:
         self.host, self.concerns, self._objects = host, concerns, objects
         self._changes: dict[State, RowChange] = {}
-        self._links = Links(host, concerns)
+        self.links = Links(host, concerns)
         self._outlook = Forecast()
         self._announced = False
         tx = host.open_transaction()
@@ -82,7 +83,7 @@ class Pending:
         self._announced = True
         fresh.extend(self._second_writes())
         if self.concerns.links:
-            fresh.extend(self._links.fresh(outlook, changes))
+            fresh.extend(self.links.fresh(outlook, changes))
         return fresh
 
     def settled(self) -> tuple[list[RowChange], list[LinkChange]]:
@@ -94,7 +95,7 @@ class Pending:
                 if event != "update" or change.fields:
                     change.keep_expressions()
                     rows.append(change)
-        links = self._links.settled(self._outlook, self._changes) if self.concerns.links else []
+        links = self.links.settled(self._outlook, self._changes) if self.concerns.links else []
         return rows, links
 
     def _make(self, event: str, state: State, concern: Concern) -> RowChange:
