@@ -86,9 +86,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--objects", type=int, help="rows per flush")
     parser.add_argument("--rounds", type=int, help="how often each case is timed")
     parser.add_argument("--gc", action="store_true", help="leave the garbage collector on while timing")
-    parser.add_argument(
-        "--cpu", action="store_true", help="count this process's CPU seconds, not the clock's"
-    )
+    parser.add_argument("--cpu", action="store_true", help="count this process's CPU seconds, not the clock's")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument(
         "--postgresql",

@@ -42,9 +42,7 @@ OTHERS: list[type] = [
 
 def measure(engine: Engine, load: Load) -> Iterator[Result]:
     """The core, which no database is needed for, then flushes."""
-    yield _compare(
-        {FEW_CASE: _in_core(few(), load), MANY_CASE: _in_core(many(), load)}, load, "core alone", ""
-    )
+    yield _compare({FEW_CASE: _in_core(few(), load), MANY_CASE: _in_core(many(), load)}, load, "core alone", "")
     cases = {
         FEW_CASE: _small_flushes(sessions_for(engine, few()), load),
         MANY_CASE: _small_flushes(sessions_for(engine, many()), load),
@@ -67,9 +65,7 @@ def many() -> Hooks:
     models = cycle((*OTHERS, Person))
     for number in range(MANY - MATCHING):
         model = next(models)
-        hooks.add(
-            _read, next(phases), "delete" if model is Person else "write", model, name=f"other_{number}"
-        )
+        hooks.add(_read, next(phases), "delete" if model is Person else "write", model, name=f"other_{number}")
     return hooks
 
 
@@ -86,9 +82,7 @@ def _read(change: Change[Any]) -> None:
 def _in_core(hooks: Hooks, load: Load) -> Case:
     nowhere: Any = None  # these hooks ask for nothing that a session would have to give
     tx = Transaction(hooks, nowhere)
-    changes = [
-        ValueChange("update", Person, key=n, old={"age": n}, new={"age": n + 1}) for n in range(load.objects)
-    ]
+    changes = [ValueChange("update", Person, key=n, old={"age": n}, new={"age": n + 1}) for n in range(load.objects)]
 
     def dispatch() -> None:
         for change in changes:

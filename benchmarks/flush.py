@@ -56,10 +56,7 @@ def updating(sessions: sessionmaker[Session], objects: int) -> Case:
 @contextmanager
 def stocked(engine: Engine, objects: int) -> Iterator[None]:
     """Rows to be updated, for the time of a block."""
-    rows = [
-        {c.key: getattr(person, c.key) for c in Person.__table__.c if c.key != "id"}
-        for person in people(objects)
-    ]
+    rows = [{c.key: getattr(person, c.key) for c in Person.__table__.c if c.key != "id"} for person in people(objects)]
     with engine.begin() as connection:
         connection.execute(insert(Person), rows)
     try:

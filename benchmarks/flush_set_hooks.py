@@ -25,9 +25,7 @@ def measure(engine: Engine, load: Load) -> Iterator[Result]:
         yield from _compare(engine, load, updating, "update", None)
 
 
-def _compare(
-    engine: Engine, load: Load, writing: Writing, event: str, budget: float | None
-) -> Iterator[Result]:
+def _compare(engine: Engine, load: Load, writing: Writing, event: str, budget: float | None) -> Iterator[Result]:
     cases = {
         BARE: writing(sessions_for(engine), load.objects),
         CASE: writing(sessions_for(engine, _hooks(count)), load.objects),

@@ -51,9 +51,7 @@ class Result:
         return "within" if self.figure.median <= self.budget else "over"
 
 
-def ratio(
-    times: Times, case: str, to: str, *, what: str, where: str = "", budget: float | None = None
-) -> Result:
+def ratio(times: Times, case: str, to: str, *, what: str, where: str = "", budget: float | None = None) -> Result:
     """The result that one case takes so many times as long as another."""
     return Result(
         what=what,

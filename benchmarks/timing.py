@@ -61,9 +61,7 @@ class Times:
 
     def ratio(self, case: str, to: str) -> Spread:
         """One case to another, within each round: a round that was slow as a whole counts no more."""
-        return Spread.of(
-            [one / other for one, other in zip(self.seconds[case], self.seconds[to], strict=True)]
-        )
+        return Spread.of([one / other for one, other in zip(self.seconds[case], self.seconds[to], strict=True)])
 
     def beyond(self, case: str, base: str) -> Spread:
         """The seconds that one case takes more than the median of another."""

@@ -130,9 +130,7 @@ def forget_server_folder() -> None:
 
 
 def _execute(url: URL, *statements: str) -> None:
-    engine = create_engine(
-        url.set(drivername="postgresql+psycopg"), poolclass=NullPool, isolation_level="AUTOCOMMIT"
-    )
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in statements:
             connection.execute(text(statement))

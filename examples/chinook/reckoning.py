@@ -39,13 +39,9 @@ def reckon_load(store: Store, fixture: Fixture) -> None:
     _check_totals(store, fixture)
     audited = ROWS - counts["playlist_track"]
     entries = store.ask("select count(*) from audit_entry where event = 'insert' and who = 'the loader'")
-    store.check(
-        entries == audited, f"the audit trail has {audited:,} entries, one for each row but the links"
-    )
+    store.check(entries == audited, f"the audit trail has {audited:,} entries, one for each row but the links")
     slugs = store.ask("select count(distinct slug) from playlist")
-    store.check(
-        slugs == counts["playlist"], f"{slugs} playlists have {slugs} slugs, though some share a name"
-    )
+    store.check(slugs == counts["playlist"], f"{slugs} playlists have {slugs} slugs, though some share a name")
 
 
 def reckon_rules(store: Store) -> None:

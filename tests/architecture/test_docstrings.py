@@ -56,17 +56,13 @@ def test_prompts_show_what_happens(module: str, names: dict[str, object]) -> Non
     # What a module has itself goes before what surrounds it.
     imported = importlib.import_module(module)
     result = doctest.testmod(imported, globs=names | vars(imported), optionflags=OPTIONS)
-    assert result.failed == 0, (
-        f"{result.failed} of {result.attempted} examples in {module}: see the output above"
-    )
+    assert result.failed == 0, f"{result.failed} of {result.attempted} examples in {module}: see the output above"
 
 
 @pytest.mark.parametrize(("module", "found"), fenced().values(), ids=fenced())
 def test_fenced_blocks_run(module: str, found: list[Block], names: dict[str, object]) -> None:
     borrowed = {
-        name: value
-        for name, value in vars(importlib.import_module(module)).items()
-        if not name.startswith("__")
+        name: value for name, value in vars(importlib.import_module(module)).items() if not name.startswith("__")
     }
     run_blocks(f"docstring_of_{module.replace('.', '_')}", file_of(module), found, **(names | borrowed))
 

@@ -9,9 +9,7 @@ import hookline.errors as errors
 
 from .repository import DOCS
 
-HEADING = re.compile(
-    r"^#{2,6} +(?P<title>.*?)(?: *\{ *(?:[^}]* )?#(?P<anchor>[\w-]+)[^}]*\})?$", re.MULTILINE
-)
+HEADING = re.compile(r"^#{2,6} +(?P<title>.*?)(?: *\{ *(?:[^}]* )?#(?P<anchor>[\w-]+)[^}]*\})?$", re.MULTILINE)
 SLUG = re.compile(r"`?(?P<slug>[a-z]+(?:-[a-z]+)*)`?")
 
 

@@ -80,9 +80,7 @@ def room_of(module: str) -> str:
 
 
 def is_within(module: str, prefixes: frozenset[str]) -> bool:
-    return any(
-        module == prefix or (prefix != "hookline" and module.startswith(f"{prefix}.")) for prefix in prefixes
-    )
+    return any(module == prefix or (prefix != "hookline" and module.startswith(f"{prefix}.")) for prefix in prefixes)
 
 
 @pytest.mark.parametrize("module", modules())

@@ -31,10 +31,7 @@ def public_names(module: ModuleType) -> set[str]:
     return {
         name
         for name, value in vars(module).items()
-        if not name.startswith("_")
-        and name not in submodules
-        and not inspect.ismodule(value)
-        and name != "annotations"
+        if not name.startswith("_") and name not in submodules and not inspect.ismodule(value) and name != "annotations"
     }
 
 
@@ -77,7 +74,5 @@ def test_every_error_is_at_the_front_door() -> None:
     from hookline import errors
 
     trees = errors.HooklineError, errors.HooklineWarning
-    there = {
-        name for name, thing in vars(errors).items() if inspect.isclass(thing) and issubclass(thing, trees)
-    }
+    there = {name for name, thing in vars(errors).items() if inspect.isclass(thing) and issubclass(thing, trees)}
     assert there <= set(hookline.__all__)

@@ -30,9 +30,7 @@ UNSAFE_MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve"}
 
 @pytest.mark.parametrize("word", [*ELSEWHERE, *REGISTRIES])
 def test_no_file_points_elsewhere(word: str) -> None:
-    assert [
-        str(file.relative_to(ROOT)) for file in tracked_files() if word.encode() in file.read_bytes()
-    ] == []
+    assert [str(file.relative_to(ROOT)) for file in tracked_files() if word.encode() in file.read_bytes()] == []
 
 
 @pytest.mark.parametrize("module", modules())
@@ -42,8 +40,6 @@ def test_no_code_is_made_from_data(module: str) -> None:
             case ast.Call(func=ast.Name(id=name)):
                 assert name not in UNSAFE_CALLS, f"{module}:{node.lineno}"
             case ast.Import(names=names):
-                assert not UNSAFE_MODULES & {alias.name.partition(".")[0] for alias in names}, (
-                    f"{module}:{node.lineno}"
-                )
+                assert not UNSAFE_MODULES & {alias.name.partition(".")[0] for alias in names}, f"{module}:{node.lineno}"
             case ast.ImportFrom(module=str(origin)):
                 assert origin.partition(".")[0] not in UNSAFE_MODULES, f"{module}:{node.lineno}"

@@ -26,14 +26,10 @@ def steady(figure: float) -> Spread:
 
 
 def result(figure: float, *, budget: float | None = None, objection: str = "") -> Result:
-    return Result(
-        "flush", "sqlite", "alone", steady(1), steady(figure), steady(figure), Unit.TIMES, budget, objection
-    )
+    return Result("flush", "sqlite", "alone", steady(1), steady(figure), steady(figure), Unit.TIMES, budget, objection)
 
 
-@pytest.mark.parametrize(
-    ("name", "figures"), [("unconcerned", 2), ("set_hooks", 4), ("row_hooks", len(HOOKS) + 1)]
-)
+@pytest.mark.parametrize(("name", "figures"), [("unconcerned", 2), ("set_hooks", 4), ("row_hooks", len(HOOKS) + 1)])
 def test_a_flush_is_measured_on_each_database(name: str, figures: int, engine: Engine) -> None:
     Base.metadata.create_all(engine)
     results = list(command.ON_EACH_DATABASE[name](engine, TINY))

@@ -30,7 +30,7 @@ def nothing(change: Any) -> None: ...
 
 
 def test_an_unknown_event(hooks: Hooks) -> None:
-    with pytest.raises(UnknownEventError, match="no event 'insrt'. Did you mean 'insert'"):
+    with pytest.raises(UnknownEventError, match=r"no event 'insrt'\. Did you mean 'insert'"):
         hooks.before("insrt", dict)
     with pytest.raises(UnknownEventError, match=r"@hooks\.before\('save', Person\)"):
         hooks.before(nothing)  # type: ignore[arg-type]
@@ -98,9 +98,7 @@ def test_a_condition_that_is_none(hooks: Hooks) -> None:
 def test_contradictory_order(hooks: Hooks) -> None:
     hooks.add(nothing, "before", "save", name="a", runs_before="b")
     hooks.add(nothing, "before", "save", name="b", runs_before="c")
-    with pytest.raises(
-        HookOrderError, match="'a' runs before 'b' runs before 'c' runs before 'a'|'c' runs before"
-    ):
+    with pytest.raises(HookOrderError, match="'a' runs before 'b' runs before 'c' runs before 'a'"):
         hooks.add(nothing, "before", "save", name="c", runs_before=["a"])
     hooks.add(nothing, "before", "save", name="late", order=5)
     with pytest.raises(HookOrderError, match="order=5 comes after order=0"):
@@ -111,7 +109,7 @@ def test_contradictory_order(hooks: Hooks) -> None:
 
 def test_an_order_that_names_nobody_is_found_when_the_plan_is_made(hooks: Hooks) -> None:
     hooks.add(nothing, "before", "save", name="tidy_name", runs_after="tidy_nmae")
-    with pytest.raises(HookOrderError, match="not registered. Did you mean 'tidy_name'"):
+    with pytest.raises(HookOrderError, match=r"not registered\. Did you mean 'tidy_name'"):
         hooks.plan.ordered
 
 

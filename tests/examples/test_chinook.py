@@ -58,9 +58,7 @@ def test_nothing_is_left_behind(on_sqlite: tuple[Finished, Path]) -> None:
     assert list(folder.rglob("*")) == [folder / "tmp"]
 
 
-@pytest.mark.parametrize(
-    "field", ["Track.unit_price", "Customer.support_rep", "Employee.reports_to", "Customer.email"]
-)
+@pytest.mark.parametrize("field", ["Track.unit_price", "Customer.support_rep", "Employee.reports_to", "Customer.email"])
 def test_each_refusal_is_shown_by_field(on_sqlite: tuple[Finished, Path], field: str) -> None:
     demo, _ = on_sqlite
     assert field in demo.stdout
@@ -68,9 +66,7 @@ def test_each_refusal_is_shown_by_field(on_sqlite: tuple[Finished, Path], field:
 
 def test_each_rule_is_shown_with_how_often_it_ran(on_sqlite: tuple[Finished, Path]) -> None:
     demo, _ = on_sqlite
-    rules = re.findall(
-        r"^@hooks\.(\w+)\(.*\ndef (\w+)", (CHINOOK / "rules.py").read_text("utf-8"), re.MULTILINE
-    )
+    rules = re.findall(r"^@hooks\.(\w+)\(.*\ndef (\w+)", (CHINOOK / "rules.py").read_text("utf-8"), re.MULTILINE)
     assert len(rules) == 10
     for phase, rule in rules:
         assert re.search(rf"│ {rule} +│ {phase} +│ +[\d,]+ │", demo.stdout), rule

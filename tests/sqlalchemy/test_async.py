@@ -163,7 +163,7 @@ async def test_an_async_hook_cannot_load_the_entity_by_reading_an_attribute(
 
     @hooks.after_commit("insert", Order)
     async def notify(change: Any) -> None:
-        change.entity  # noqa: B018
+        change.entity
 
     maker = await made(async_engine, hooks)
     async with maker() as session:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
 
-from hookline import HookLoopError, Hooks, ReadOnlyError, PhaseError, ValidationError, changed, from_user
+from hookline import HookLoopError, Hooks, PhaseError, ReadOnlyError, ValidationError, changed, from_user
 from hookline.sqlalchemy import attach
 from tests.sqlalchemy.recording import committed
 
@@ -54,7 +54,12 @@ def sessions(engine: Engine, hooks: Hooks) -> Any:
 
 
 def story(change: Any) -> tuple[Any, ...]:
-    return change.event, getattr(change.entity, "name", None), change.cause.name if change.cause else None, change.depth
+    return (
+        change.event,
+        getattr(change.entity, "name", None),
+        change.cause.name if change.cause else None,
+        change.depth,
+    )
 
 
 def test_02_a_write_to_another_entity_whose_hooks_have_run_is_a_write_of_its_own(hooks: Hooks, sessions: Any) -> None:

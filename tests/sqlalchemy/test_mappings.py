@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -103,7 +103,11 @@ def sessions(engine: Engine, hooks: Hooks) -> Any:
 
 
 def test_joined_and_single_inheritance_fire_the_hooks_of_their_bases(hooks: Hooks, sessions: Any) -> None:
-    base, exact, dogs = logged(hooks, "before", Animal), logged(hooks, "before", Animal, exact=True), logged(hooks, "after", Dog)
+    base, exact, dogs = (
+        logged(hooks, "before", Animal),
+        logged(hooks, "before", Animal, exact=True),
+        logged(hooks, "after", Dog),
+    )
     log = committed(hooks, Animal)
     with sessions() as session:
         session.add_all([Dog(name="Rex", tricks=1), Cat(name="Tom", lives=9), Animal(name="It")])
@@ -151,7 +155,15 @@ def test_composites_hybrids_and_synonyms_can_be_read_and_asked_for(hooks: Hooks,
 
     @hooks.after_commit("update", Place)
     def after(change: Any) -> None:
-        seen.append((change.old["at"], change.new["at"], change.old["full"], change.new["full"], sorted(change.fields)))
+        seen.append(
+            (
+                change.old["at"],
+                change.new["at"],
+                change.old["full"],
+                change.new["full"],
+                sorted(change.fields),
+            )
+        )
 
     with sessions() as session:
         place = Place(at=Point(1, 2))
@@ -334,7 +346,7 @@ def test_server_side_timestamps_can_be_read_after_the_commit(engine: Engine) -> 
     class Stamp(Base2):
         __tablename__ = "stamp"
         id: Mapped[int] = mapped_column(primary_key=True)
-        made: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+        made: Mapped[dt.datetime] = mapped_column(server_default=func.now())
         owner_id: Mapped[int | None] = mapped_column(ForeignKey("stamp.id"))
         owner: Mapped[Stamp | None] = relationship(remote_side=id)
         __mapper_args__ = {"eager_defaults": False}
@@ -347,5 +359,5 @@ def test_server_side_timestamps_can_be_read_after_the_commit(engine: Engine) -> 
         attach(hooks, session)
         session.add(Stamp())
         session.commit()
-    assert isinstance(seen[0], datetime.datetime)
+    assert isinstance(seen[0], dt.datetime)
     assert seen[0] == seen[1]

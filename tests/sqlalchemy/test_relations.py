@@ -200,7 +200,10 @@ def test_many_to_many_from_either_side(hooks: Hooks, sessions: Any) -> None:
         blue.posts.append(post)
         session.add_all([post, blue])
         session.commit()
-        assert sorted(tags.take()) == [("link", "tags", 1, red.id), ("link", "tags", 1, blue.id)][:: 1 if red.id < blue.id else -1]
+        assert (
+            sorted(tags.take())
+            == [("link", "tags", 1, red.id), ("link", "tags", 1, blue.id)][:: 1 if red.id < blue.id else -1]
+        )
         assert sorted(posts.take()) == sorted([("link", "posts", red.id, 1), ("link", "posts", blue.id, 1)])
         post.tags.remove(red)
         session.commit()
@@ -263,7 +266,11 @@ def test_orphans_are_deleted_with_hooks_and_take_their_children(hooks: Hooks, se
 
 
 def test_deleting_a_parent_nulls_its_childrens_keys_with_hooks(hooks: Hooks, sessions: Any) -> None:
-    before, checked, rows = logged(hooks, "before", Post), logged(hooks, "check", Post), committed(hooks, Post)
+    before, checked, rows = (
+        logged(hooks, "before", Post),
+        logged(hooks, "check", Post),
+        committed(hooks, Post),
+    )
     with sessions() as session:
         ada = Author(name="Ada", posts=[Post(title="a")])
         session.add(ada)
@@ -317,7 +324,10 @@ def test_composite_foreign_keys(hooks: Hooks, sessions: Any) -> None:
         session.flush()
         session.get(Book, 1).shelf_number = 3
         session.commit()
-        assert (set_.take(), unset.take()) == ([("link", "shelf", 1, (1, 3))], [("unlink", "shelf", 1, (1, 2))])
+        assert (set_.take(), unset.take()) == (
+            [("link", "shelf", 1, (1, 3))],
+            [("unlink", "shelf", 1, (1, 2))],
+        )
 
 
 def test_a_foreign_key_without_a_relationship(hooks: Hooks, sessions: Any) -> None:

@@ -59,9 +59,7 @@ def tidy_name(change: Change[Person]) -> None:
     del change.new["name"]
 
 
-@hooks.check(
-    "save", Person, when=changed("age") & ~becomes("name", "Methuselah") & from_user(), category="integrity"
-)
+@hooks.check("save", Person, when=changed("age") & ~becomes("name", "Methuselah") & from_user(), category="integrity")
 def age_in_range(change: Change[Person]) -> None:
     old: Mapping[str, Any] = change.old
     if old.get("age") is None and not 0 <= change.new["age"] <= 120:
@@ -103,9 +101,7 @@ with attach(hooks, sessionmaker(engine)), attach(hooks, Session), Session(engine
     assert_type(transaction(session), Transaction)
     assert_type(transaction(session, hooks), Transaction)
 
-attachment = attach(
-    hooks, async_sessionmaker(create_async_engine("sqlite+aiosqlite://")), raise_after_commit=True
-)
+attachment = attach(hooks, async_sessionmaker(create_async_engine("sqlite+aiosqlite://")), raise_after_commit=True)
 attachment.detach()
 
 

@@ -17,9 +17,8 @@ GROUPS: Final = {
 """Names for several events at once."""
 
 PHASES: Final = ("before", "check", "after", "before_commit", "after_commit", "after_rollback")
-WRITE_PHASES: Final = ("before", "check", "after")
-END_PHASES: Final = ("after_commit", "after_rollback")
-"""The transaction is over: nothing that happens here can undo it."""
+COMMIT_PHASES: Final = ("before_commit", "after_commit", "after_rollback")
+"""Those that get net changes."""
 
 
 def events_named(name: str) -> tuple[str, ...]:

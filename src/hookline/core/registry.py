@@ -13,7 +13,7 @@ from hookline.core.arguments import read
 from hookline.core.change import Change, ValueChange
 from hookline.core.conditions import condition
 from hookline.core.control import Surroundings
-from hookline.core.events import LINK_EVENTS, PHASES, events_named, phase_named
+from hookline.core.events import COMMIT_PHASES, LINK_EVENTS, PHASES, events_named, phase_named
 from hookline.core.explain import Explanation, explain
 from hookline.core.hook import Hook
 from hookline.core.link import Relation
@@ -144,7 +144,7 @@ class Hooks:
         phase = phase_named(phase)
         name = options.get("name") or getattr(function, "__name__", None) or type(function).__name__
         when = options.get("when")
-        if options.get("net") is False and phase not in ("before_commit", "after_commit", "after_rollback"):
+        if options.get("net") is False and phase not in COMMIT_PHASES:
             raise RegistrationError(f"net=False is for the commit phases; in {phase!r} a hook sees every step anyway.")
         hook = Hook(
             name=name,

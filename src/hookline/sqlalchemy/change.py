@@ -436,17 +436,13 @@ class EndedRowChange(RowChange):
         return self.__dict__["entity"]
 
 
-class _OldRow(Mapping[str, Any]):
+class _Row(Mapping[str, Any]):
+    """The names of a row; the two below read its values."""
+
     __slots__ = ("_change",)
 
     def __init__(self, change: RowChange) -> None:
         self._change = change
-
-    def __getitem__(self, name: str) -> Any:
-        return self._change.read_old(name)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        raise ReadOnlyError(f"old[{name!r}] of {self._change!r} is history: assign to `change.new` in a `before` hook.")
 
     def __contains__(self, name: object) -> bool:
         return name in self._change.facts.readable
@@ -457,15 +453,22 @@ class _OldRow(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._change.facts.names)
 
+
+class _OldRow(_Row):
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._change.read_old(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise ReadOnlyError(f"old[{name!r}] of {self._change!r} is history: assign to `change.new` in a `before` hook.")
+
     def __repr__(self) -> str:
         return repr(dict(self._change.known_old()))
 
 
-class _NewRow(MutableMapping[str, Any]):
-    __slots__ = ("_change",)
-
-    def __init__(self, change: RowChange) -> None:
-        self._change = change
+class _NewRow(_Row, MutableMapping[str, Any]):
+    __slots__ = ()
 
     def __getitem__(self, name: str) -> Any:
         return self._change.read_new(name)
@@ -475,15 +478,6 @@ class _NewRow(MutableMapping[str, Any]):
 
     def __delitem__(self, name: str) -> None:
         self._change.drop(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._change.facts.readable
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._change.facts.names)
-
-    def __len__(self) -> int:
-        return len(self._change.facts.names)
 
     def __repr__(self) -> str:
         return repr(dict(self._change.known_new()))

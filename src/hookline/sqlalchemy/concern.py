@@ -45,7 +45,6 @@ class Concerns:
     def __init__(self, plan: Plan, schema: Schema) -> None:
         self.plan, self.schema = plan, schema
         self._of: dict[type, Concern | None] = {}
-        self._reaching: dict[Mapper[Any], bool] = {}
         self.links = plan.concerns_links
 
     def of(self, model: type) -> Concern | None:

@@ -9,7 +9,6 @@ from sqlalchemy import Column, ForeignKeyConstraint, Table
 from sqlalchemy.orm import (
     ColumnProperty,
     Mapper,
-    QueryableAttribute,
     RelationshipDirection,
     RelationshipProperty,
 )
@@ -283,8 +282,3 @@ class RowEnd:
     def identity(self) -> Hashable:
         """What tells this end from others of the same relation."""
         return self.facts.root, self.values
-
-
-def attribute_named(target: object) -> QueryableAttribute[Any] | None:
-    """The mapped attribute that a target is, if it is one."""
-    return target if isinstance(target, QueryableAttribute) and hasattr(target, "property") else None

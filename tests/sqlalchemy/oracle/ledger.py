@@ -95,6 +95,12 @@ class Page:
         links = {name: set(pairs) for name, pairs in self.links.items()}
         return Page(dict(self.rows), links, list(self.steps), list(self.renamed))
 
+    def with_new_keys(self, relation: Relation, pair: Pair) -> Pair:
+        """An unlink may name its ends by the keys that they had when they were linked."""
+        for model, old, new in self.renamed:
+            (pair,) = renamed([pair], relation, model, old, new)
+        return pair
+
 
 class Ledger:
     """Follows the `after` hooks: each change must begin where the one before it ended."""
@@ -146,5 +152,7 @@ class Ledger:
             assert pair not in pairs, f"{change!r}, but they were linked"
             pairs.add(pair)
         else:
+            if pair not in pairs:
+                pair = self.page.with_new_keys(relation, pair)
             assert pair in pairs, f"{change!r}, but they were not linked"
             pairs.remove(pair)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -11,7 +11,9 @@ from hookline import Change, Hooks, LinkChange, Transaction
 
 from .ledger import Ledger, as_differences, family_of, renamed
 from .shapes import Shape
-from .snapshot import RELATIONS, Difference, Pair, RelationName, Snapshot, differences, link_differences
+from .snapshot import RELATIONS, Difference, Pair, Relation, RelationName, Snapshot, differences, link_differences
+
+Ends = tuple[str, Any, Any]
 
 LAST = 1_000_000
 """After every hook that edits."""
@@ -96,17 +98,37 @@ class Witness:
         steps = [step for change in self.steps for step in as_differences([change])]
         same("steps (net=False)", _row_by_row(steps), _row_by_row(self.ledger.page.steps))
         found: set[tuple[Any, ...]] = set()
+        self._expected: dict[RelationName, list[Ends]] = {}
         for name, relation in RELATIONS.items():
             was, now = set(self.before.pairs(relation)), after.pairs(relation)
             for model, old, new in self.ledger.page.renamed:
                 was = renamed(was, relation, model, old, new)
-            expected = link_differences(was, now)
+            self._expected[name] = expected = link_differences(was, now)
             label = f"{relation.model.__name__}.{relation.name}"
             same(f"links {label} by `after`", self.ledger.page.links[name], set(now))
-            same(f"net links {label}", _ends(self.links_by_relation[name]), expected)
+            same(
+                f"net links {label}",
+                sorted(self._as_linked(relation, _ends(self.links_by_relation[name]), expected)),
+                expected,
+            )
             found.update((event, relation.family, *_in_order(relation.turned, *pair)) for event, *pair in expected)
         self.counts["net links"] += len(found)
-        same("net links of all relations", sorted(map(_canonical, self.links)), sorted(found))
+        told = [
+            (event, relation.family, *_in_order(relation.turned, *pair))
+            for change in self.links
+            for relation, ends in [_seen_from_an_attribute(change)]
+            for event, *pair in self._as_linked(relation, [ends], self._expected[relation.id])
+        ]
+        same("net links of all relations", sorted(told), sorted(found))
+
+    def _as_linked(self, relation: Relation, told: list[Ends], expected: list[Ends]) -> Iterator[Ends]:
+        """What was told; an unlink by old keys, which may be gone, by the new ones."""
+        for ends in told:
+            event, *pair = ends
+            if ends in expected or event == "link":
+                yield ends
+            else:
+                yield (event, *self.ledger.page.with_new_keys(relation, (pair[0], pair[1])))
 
 
 def same(what: str, reported: Any, expected: Any) -> None:
@@ -126,13 +148,16 @@ def _row_by_row(steps: Sequence[Difference]) -> list[Difference]:
     return sorted(steps, key=lambda step: (step.model, step.key))
 
 
-def _ends(changes: Sequence[LinkChange]) -> list[tuple[str, Any, Any]]:
+def _ends(changes: Sequence[LinkChange]) -> list[Ends]:
     return sorted((change.event, change.subject_key, change.object_key) for change in changes)
 
 
-def _canonical(change: LinkChange) -> tuple[str, str, Any, Any]:
+def _seen_from_an_attribute(change: LinkChange) -> tuple[Relation, Ends]:
+    """A relation attribute that names the link, and the link as it names it."""
     family, turned = family_of(change)
-    return (change.event, family, *_in_order(turned, change.subject_key, change.object_key))
+    relation = next(relation for relation in RELATIONS.values() if relation.family == family)
+    pair = _in_order(turned != relation.turned, change.subject_key, change.object_key)
+    return relation, (change.event, *pair)
 
 
 def _in_order(turned: bool, subject: Any, target: Any) -> Pair:
