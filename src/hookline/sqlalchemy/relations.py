@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, ForeignKeyConstraint, Table
@@ -80,19 +81,17 @@ class Relations:
     def __init__(self) -> None:
         self._known: dict[Hashable, SQLRelation] = {}
         self._of_prop: dict[object, SQLRelation] = {}
-        self._seen: set[Mapper[Any]] = set()
+        self._learned: set[Mapper[Any]] = set()
+        self._lock = RLock()
 
     def learn(self, mappers: Iterable[Mapper[Any]]) -> None:
         """Read the relations of mappers not seen yet, and of all others of their registries."""
-        if all(mapper in self._seen for mapper in mappers):
-            return
-        everything: list[Mapper[Any]] = []
-        for mapper in mappers:
-            for other in mapper.registry.mappers:
-                if other not in self._seen:
-                    self._seen.add(other)
-                    everything.append(other)
-        everything.sort(key=lambda mapper: (len(list(mapper.iterate_to_root())), str(mapper.class_)))
+        if not self._learned.issuperset(mappers):
+            with self._lock:
+                self._learn({other for mapper in mappers for other in mapper.registry.mappers} - self._learned)
+
+    def _learn(self, fresh: set[Mapper[Any]]) -> None:
+        everything = sorted(fresh, key=lambda mapper: (len(list(mapper.iterate_to_root())), str(mapper.class_)))
         for mapper in everything:
             for prop in mapper.relationships:
                 if prop.parent is mapper:
@@ -102,6 +101,7 @@ class Relations:
                 if isinstance(table, Table):
                     for constraint in table.foreign_key_constraints:
                         self._learn_constraint(mapper, constraint, everything)
+        self._learned |= fresh
 
     def of(self, prop: RelationshipProperty[Any]) -> SQLRelation | None:
         """The relation that a relationship is about."""
@@ -183,7 +183,8 @@ class Relations:
         covered = {column for relation in self._known.values() for column, _ in relation.pairs}
         if all(column in covered for column, _ in pairs):
             return
-        far = next((m for m in mappers if m.local_table is constraint.referred_table), None)
+        known = (*mappers, *self._learned)
+        far = next((one for one in known if one.local_table is constraint.referred_table), None)
         if far is not None and all(maps(mapper, column) for column, _ in pairs):
             self._key_relation(pairs, mapper, far)
 
