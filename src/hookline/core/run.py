@@ -7,7 +7,7 @@ code, `drive_async` in a coroutine; an adapter whose library bridges the two in 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sized
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence, Sized
 from time import perf_counter
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
@@ -92,7 +92,7 @@ def settle(value: Any) -> Steps[Any]:
     return value
 
 
-def work_for(plan: Plan, phase: str, changes: Iterable[Change[Any]]) -> list[tuple[Hook, list[Change[Any]]]]:
+def work_for(plan: Plan, phase: str, changes: Sequence[Change[Any]]) -> list[tuple[Hook, list[Change[Any]]]]:
     """The hooks of a phase that concern some of these changes, in order, each with those changes."""
     groups: dict[tuple[str, Any], list[Change[Any]]] = {}
     for change in changes:
@@ -101,20 +101,26 @@ def work_for(plan: Plan, phase: str, changes: Iterable[Change[Any]]) -> list[tup
             groups[at].append(change)
         except KeyError:
             groups[at] = [change]
-    work: dict[Hook, list[Change[Any]]] = {}
-    for (event, about), group in groups.items():
-        if isinstance(group[0], LinkChange):
-            for hook, side in plan.for_link(phase, event, about):
-                work.setdefault(hook, []).extend(link.seen_from(side) for link in group)  # type: ignore[attr-defined]
-        else:
-            for hook in plan.for_row(phase, event, about):
-                if len(groups) == 1:
-                    work[hook] = group
-                else:
-                    work.setdefault(hook, []).extend(group)
+    who = {at: _hooks_for(plan, phase, group[0]) for at, group in groups.items()}
     if len(groups) == 1:
-        return list(work.items())
+        (group,) = groups.values()
+        (hooks,) = who.values()
+        return [(hook, group if side is None else [_seen(link, side) for link in group]) for hook, side in hooks]
+    work: dict[Hook, list[Change[Any]]] = {}
+    for change in changes:  # a hook of several events gets them in the order in which they happened
+        for hook, side in who[change.event, change.group]:
+            work.setdefault(hook, []).append(change if side is None else _seen(change, side))
     return [(hook, work[hook]) for hook in plan.ordered if hook in work]
+
+
+def _hooks_for(plan: Plan, phase: str, change: Change[Any]) -> Iterable[tuple[Hook, str | None]]:
+    if isinstance(change, LinkChange):
+        return plan.for_link(phase, change.event, change.kind)
+    return [(hook, None) for hook in plan.for_row(phase, change.event, change.model)]
+
+
+def _seen(change: Change[Any], side: str) -> Change[Any]:
+    return change.seen_from(side) if isinstance(change, LinkChange) else change
 
 
 class Observer(Protocol):
@@ -134,7 +140,7 @@ def run_phase(
     tx: Transaction,
     plan: Plan,
     phase: str,
-    changes: Iterable[Change[Any]],
+    changes: Sequence[Change[Any]],
     scope: Scope,
     *,
     refusals: list[ValidationError] | None = None,

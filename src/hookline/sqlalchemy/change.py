@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, MutableMapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
@@ -302,6 +302,10 @@ class RowChange(Change[Any]):
                 if self.event == "update":
                     self.take_loaded({name: self.read_old(name)})
 
+    def distrust(self, names: Iterable[str]) -> None:
+        """Read these values back: of many rows in one statement, SQLAlchemy takes those of the first for all."""
+        self.expressions |= {name for name in names if name not in self.state.committed_state}
+
     def unknown_names(self) -> list[str]:
         """The names whose values after the write are not at hand."""
         row = self._new if self.event != "delete" else self._old
@@ -405,6 +409,8 @@ class RowChange(Change[Any]):
             self._old = old
         if self.event != "delete":
             self._new = state.dict.copy()
+            for name in self.expressions:
+                self._new.pop(name, None)
         for name in self.facts.mutable:
             for row in (self._old, self._new):
                 if row is not None and row.get(name) is not None:

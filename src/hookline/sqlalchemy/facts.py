@@ -111,6 +111,13 @@ class Facts:
         )
 
     @cached_property
+    def called(self) -> frozenset[str]:
+        """The names that Python computes for each UPDATE anew."""
+        return frozenset(
+            name for name, column in self.columns.items() if getattr(column.onupdate, "is_callable", False)
+        )
+
+    @cached_property
     def aliases(self) -> Mapping[str, tuple[str, ...]]:
         """Names that stand for columns: composites, synonyms, many-to-one relationships."""
         aliases: dict[str, tuple[str, ...]] = {}

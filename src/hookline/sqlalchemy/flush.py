@@ -13,6 +13,7 @@ from hookline.core.run import Steps, Subject, run_hook, run_phase
 from hookline.errors import HookLoopError, PhaseError, ValidationError
 from hookline.sqlalchemy.behind import edited_behind, rows_behind
 from hookline.sqlalchemy.change import CHECKING, RowChange
+from hookline.sqlalchemy.forecast import secondary_links
 from hookline.sqlalchemy.links import Links
 from hookline.sqlalchemy.load import load_values
 from hookline.sqlalchemy.pending import Pending
@@ -141,7 +142,8 @@ class Flush:
                 self._check_again(change)
         if self.concerns.links:
             foreseen = set(self.links)
-            self.links = self._links.written(self.rows, self.links)
+            secondary = secondary_links(self.host.session, self.concerns, context)
+            self.links = self._links.written(self.rows, self.links, secondary)
             for link in self.links:
                 if link not in foreseen:
                     self._check_link(link)
@@ -168,11 +170,13 @@ class Flush:
         self._complete()
         yield from self._late_checks()
         rows: list[Change[Any]] = [c for c in self.rows if c.followed and (c.event != "update" or c.fields)]
-        # A row that is deleted and inserted again by one flush folds in that order; links likewise.
+        # A row that is deleted and inserted again by one flush is told of in that order; links likewise.
         first: list[Change[Any]] = [change for change in rows if change.event == "delete"]
         first += [link for link in self.links if link.event == "unlink"]
         rows.extend(self.links)
-        self.tx.record(first + [c for c in rows if c.event not in ("delete", "unlink")] if first else rows)
+        if first:
+            rows = first + [change for change in rows if change.event not in ("delete", "unlink")]
+        self.tx.record(rows)
         stir = self.host.stir
         stir.reset()
         yield from run_phase(self.tx, self.plan, "after", rows, self.host.scope(), observer=stir)

@@ -7,6 +7,7 @@ keys that would follow is read off, not done.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,10 +20,15 @@ from hookline.sqlalchemy.facts import State
 if TYPE_CHECKING:
     from hookline.sqlalchemy.relations import SQLRelation
 
+_LOADING: Final = PassiveFlag.PASSIVE_OFF
 _PENDING: Final = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDING_MUTATIONS
 
 Source = tuple[State, str] | None
 """Where a foreign key's value will come from: an attribute of another row, or None for NULL."""
+
+
+SecondaryLinks = dict[tuple[str, "SQLRelation", State, State], None]
+"""Rows of secondary tables: event, relation, near row, far row."""
 
 
 @dataclass(slots=True)
@@ -43,7 +49,7 @@ class Forecast:
     deletes: list[tuple[State, Concern]] = field(default_factory=list)
     synced: dict[State, dict[str, Source]] = field(default_factory=dict)
     related: dict[tuple[State, Any], State | None] = field(default_factory=dict)
-    links: dict[tuple[str, SQLRelation, State, State], None] = field(default_factory=dict)
+    links: SecondaryLinks = field(default_factory=dict)
 
     def by_event(self) -> tuple[tuple[str, list[tuple[State, Concern]]], ...]:
         """The rows, by what is going to happen to them."""
@@ -85,6 +91,43 @@ def _sort_by_key(rows: list[tuple[State, Concern]]) -> None:
         rows.sort(key=lambda one: (one[0].class_.__name__, repr(one[0].key)))
 
 
+def secondary_links(session: Session, concerns: Concerns, uow: UOWTransaction) -> SecondaryLinks:
+    """The rows that a unit of work inserts into and deletes from secondary tables that have hooks."""
+    links: SecondaryLinks = {}
+    for state, (is_delete, list_only) in list(uow.states.items()):
+        if list_only:
+            continue
+        for prop in state.mapper.relationships:
+            if prop.viewonly or prop.direction is not RelationshipDirection.MANYTOMANY:
+                continue
+            relation = concerns.schema.relations.of(prop)
+            if relation is None or not concerns.hooked(relation):
+                continue
+            for event, other in _secondary_rows(uow, state, prop, is_delete):
+                if other is not None and session._contains_state(other):
+                    near, far = (state, other) if relation.sides[prop] == "near" else (other, state)
+                    links[event, relation, near, far] = None
+    return links
+
+
+def _secondary_rows(
+    uow: UOWTransaction, state: State, prop: RelationshipProperty[Any], is_delete: bool
+) -> Iterator[tuple[str, Any]]:
+    """What one side of a many-to-many relationship says: event and other row."""
+    ask: Any = uow.get_attribute_history
+    if is_delete:
+        history = ask(state, prop.key, PassiveFlag.PASSIVE_NO_INITIALIZE if prop.passive_deletes else _LOADING)
+        for other in history.non_added() if history else ():
+            yield "unlink", other
+        return
+    history = ask(state, prop.key, _PENDING)
+    if history:
+        for other in history.added:
+            yield "link", other
+        for other in history.deleted:
+            yield "unlink", other
+
+
 class _Ripples:
     """Follows what writes along relationships."""
 
@@ -113,8 +156,10 @@ class _Ripples:
         for state, (is_delete, list_only) in list(uow.states.items()):
             if not list_only:
                 for prop in state.mapper.relationships:
-                    if not prop.viewonly:
+                    if not prop.viewonly and prop.direction is not RelationshipDirection.MANYTOMANY:
                         self._read_off(state, prop, is_delete)
+        if self.concerns.links:
+            self.found.links = secondary_links(self.session, self.concerns, uow)
 
     def _replace_fates(self) -> None:
         """Put every row that the scratch unit of work knows where it now belongs."""
@@ -135,9 +180,7 @@ class _Ripples:
                 (found.inserts if state.key is None else found.updates).append((state, concern))
 
     def _read_off(self, state: State, prop: RelationshipProperty[Any], is_delete: bool) -> None:
-        if prop.direction is RelationshipDirection.MANYTOMANY:
-            self._secondary(state, prop, is_delete)
-        elif prop.direction is RelationshipDirection.MANYTOONE:
+        if prop.direction is RelationshipDirection.MANYTOONE:
             if not is_delete:
                 self._many_to_one(state, prop)
         elif is_delete:
@@ -207,30 +250,6 @@ class _Ripples:
         relation = self.concerns.schema.relations.of(prop) if self.concerns.links else None
         if relation is not None:
             self.found.related[child, relation] = parent
-
-    def _secondary(self, state: State, prop: RelationshipProperty[Any], is_delete: bool) -> None:
-        relation = self.concerns.schema.relations.of(prop) if self.concerns.links else None
-        if relation is None or not self.concerns.hooked(relation):
-            return
-        if is_delete:
-            flag = PassiveFlag.PASSIVE_OFF if not prop.passive_deletes else PassiveFlag.PASSIVE_NO_INITIALIZE
-            history = self._history(state, prop.key, flag)
-            for other in history.non_added() if history else ():
-                self._link("unlink", relation, prop, state, other)
-            return
-        history = self._history(state, prop.key, _PENDING)
-        if history:
-            for other in history.added:
-                self._link("link", relation, prop, state, other)
-            for other in history.deleted:
-                self._link("unlink", relation, prop, state, other)
-
-    def _link(
-        self, event: str, relation: SQLRelation, prop: RelationshipProperty[Any], state: State, other: Any
-    ) -> None:
-        if other is not None and self.session._contains_state(other):
-            near, far = (state, other) if relation.sides[prop] == "near" else (other, state)
-            self.found.links[event, relation, near, far] = None
 
     def _history(self, state: State, key: str, passive: PassiveFlag) -> Any:
         return self.uow.get_attribute_history(state, key, passive)  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from hookline.sqlalchemy.change import RowChange
 from hookline.sqlalchemy.concern import Concerns
 from hookline.sqlalchemy.defaults import fill_defaults
 from hookline.sqlalchemy.facts import Facts, State
-from hookline.sqlalchemy.forecast import Forecast
+from hookline.sqlalchemy.forecast import Forecast, SecondaryLinks
 from hookline.sqlalchemy.relations import RowEnd, SQLRelation
 
 if TYPE_CHECKING:
@@ -47,14 +47,15 @@ class Links:
                 for relation in concern.keys:
                     yield from self._of_key(changes[state], relation, outlook)
 
-    def written(self, rows: list[RowChange], links: list[LinkChange]) -> list[LinkChange]:
-        """The links as they were written: those of foreign keys follow from the rows, whatever was foreseen.
+    def written(self, rows: list[RowChange], links: list[LinkChange], secondary: SecondaryLinks) -> list[LinkChange]:
+        """The links as they were written, whatever was foreseen: those of foreign keys follow from the rows.
 
         SQLAlchemy decides in the middle of a flush between relationships that contradict each other.
         """
         self._sent = True
         found = {_written_key(link): link for link in links}
-        true = [link for link in links if cast("SQLRelation", link.kind).kind == "secondary"]
+        by_state = {change.state: change for change in rows}
+        true = [self._known.get(key) or self._secondary(*key, by_state) for key in secondary]
         nothing = Forecast()
         for change in rows:
             concern = self.concerns.of(change.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,10 @@ class Pending:
                 if event != "update" or change.fields:
                     change.keep_expressions()
                     rows.append(change)
+        updated = Counter(change.facts for change in rows if change.event == "update" and change.facts.called)
+        for change in rows if updated else ():
+            if change.event == "update" and updated[change.facts] > 1:
+                change.distrust(change.facts.called)
         links = self.links.settled(self._outlook, self._changes) if self.concerns.links else []
         return rows, links
 
