@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMappin
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import LoaderCallableStatus
 from sqlalchemy.sql import ClauseElement
 
@@ -290,8 +291,12 @@ class RowChange(Change[Any]):
 
     def commit_loaded(self, values: Mapping[str, Any]) -> None:
         """Tell SQLAlchemy too what an attribute was that it had not loaded: an equal value then writes nothing."""
-        committed = self.state.committed_state
-        committed.update((name, value) for name, value in values.items() if committed.get(name) is NO_VALUE)
+        committed, row = self.state.committed_state, self.state.dict
+        for name, value in values.items():
+            if committed.get(name) is NO_VALUE:
+                committed[name] = value
+            elif name in self.synced and name not in row:
+                set_committed_value(self.entity, name, value)
 
     def keep_expressions(self) -> None:
         """Keep the old values of what SQL expressions are written to: SQLAlchemy forgets them when they are."""
@@ -426,6 +431,10 @@ class RowChange(Change[Any]):
         row = self._new if self.event != "delete" else self._old
         row.update(values)  # type: ignore[union-attr]
         self._fields = None
+        held = self.state.dict
+        for name in self.expressions:
+            if name in values and name in held:  # one that SQLAlchemy took from another row: see `distrust`
+                held[name] = values[name]
 
 
 class EndedRowChange(RowChange):
