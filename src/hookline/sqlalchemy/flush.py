@@ -140,6 +140,7 @@ class Flush:
             for change in list(rows_behind(self.host, self.concerns, self.rows, context)):
                 self.rows.append(change)
                 self._check_again(change)
+        self._complete()
         if self.concerns.links:
             foreseen = set(self.links)
             secondary = secondary_links(self.host.session, self.concerns, context)
@@ -167,7 +168,6 @@ class Flush:
         Raises:
             ValidationError: What the late `check` hooks refused.
         """
-        self._complete()
         yield from self._late_checks()
         rows: list[Change[Any]] = [c for c in self.rows if c.followed and (c.event != "update" or c.fields)]
         # A row that is deleted and inserted again by one flush is told of in that order; links likewise.
