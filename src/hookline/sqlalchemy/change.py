@@ -320,10 +320,12 @@ class RowChange(Change[Any]):
 
     def load_all(self) -> None:
         """Load the whole row, old and new, before it is written."""
+        stage, self.stage = self.stage, LIVE  # what is not settled yet is loaded as it is now
         for name in unloaded(self.state, self.facts.names):
             self.read_old(name)
             if self.event == "update":
                 self.read_new(name)
+        self.stage = stage
 
     def _is_null(self, name: str) -> bool:
         """Of a row that was inserted and a name that SQLAlchemy has no value for: whether nobody gave one."""

@@ -143,7 +143,7 @@ class Flush:
         self._complete()
         if self.concerns.links:
             foreseen = set(self.links)
-            secondary = secondary_links(self.host.session, self.concerns, context)
+            secondary = secondary_links(self.host.session, self.concerns, context, sent=True)
             self.links = self._links.written(self.rows, self.links, secondary)
             for link in self.links:
                 if link not in foreseen:

@@ -19,6 +19,7 @@ from .snapshot import (
     Row,
     RowKey,
     Snapshot,
+    differences,
     row_key,
 )
 
@@ -73,6 +74,20 @@ def as_differences(changes: list[Change[Any]]) -> list[Difference]:
             assert key is not None and change.key == key[1], (change, change.key, key)
             found.append(Difference.of(change.event, change.model, change.key, before, after))
     return sorted(found)
+
+
+def as_net_differences(changes: list[Change[Any]]) -> list[Difference]:
+    """Net changes of rows in the same form: a key that one row has left another may have taken."""
+    old: dict[RowKey, Row] = {}
+    new: dict[RowKey, Row] = {}
+    for change in changes:
+        as_differences([change])  # holds its fields and keys against its rows
+        before, after = keys(change)
+        if before is not None:
+            old[before] = whole(change.model, change.old)
+        if after is not None:
+            new[after] = whole(change.model, change.new)
+    return differences(old, new)
 
 
 def renamed(pairs: Iterable[Pair], relation: Relation, model: type, old: Any, new: Any) -> set[Pair]:

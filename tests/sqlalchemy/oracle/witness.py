@@ -9,7 +9,7 @@ from typing import Any
 
 from hookline import Change, Hooks, LinkChange, Transaction
 
-from .ledger import Ledger, as_differences, family_of, renamed
+from .ledger import Ledger, as_differences, as_net_differences, family_of, renamed
 from .shapes import Shape
 from .snapshot import RELATIONS, Difference, Pair, Relation, RelationName, Snapshot, differences, link_differences
 
@@ -69,7 +69,7 @@ class Witness:
     def compare_with_tx(self, changes: list[Change[Any]], tx: Transaction) -> None:
         """What `tx.changes()` says before the commit is what the ledger says."""
         rows = [change for change in tx.changes() if not isinstance(change, LinkChange)]
-        same("tx.changes()", as_differences(rows), differences(self.before.rows, self.ledger.page.rows))
+        same("tx.changes()", as_net_differences(rows), differences(self.before.rows, self.ledger.page.rows))
 
     def open(self, snapshot: Snapshot) -> None:
         """A transaction begins on what the snapshot shows."""
@@ -94,7 +94,7 @@ class Witness:
         net = differences(self.before.rows, after.rows)
         self.counts["net changes"] += len(net)
         same("rows by `after`", self.ledger.page.rows, after.rows)
-        same("net rows", as_differences(self.rows), net)
+        same("net rows", as_net_differences(self.rows), net)
         steps = [step for change in self.steps for step in as_differences([change])]
         same("steps (net=False)", _row_by_row(steps), _row_by_row(self.ledger.page.steps))
         found: set[tuple[Any, ...]] = set()
