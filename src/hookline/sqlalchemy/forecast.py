@@ -98,10 +98,10 @@ def secondary_links(session: Session, concerns: Concerns, uow: UOWTransaction, *
         session: The session.
         concerns: What the rule book wants.
         uow: The unit of work.
-        sent: Whether it has sent its statements: then only what it has looked at itself counts.
+        sent: Whether it has sent its statements: then only what it has really processed counts.
     """
     links: SecondaryLinks = {}
-    cached: dict[Any, Any] = uow.attributes
+    processed = _processed(uow) if sent else set()
     for state, (is_delete, list_only) in list(uow.states.items()):
         if list_only:
             continue
@@ -111,7 +111,8 @@ def secondary_links(session: Session, concerns: Concerns, uow: UOWTransaction, *
             relation = concerns.schema.relations.of(prop)
             if relation is None or not concerns.hooked(relation):
                 continue
-            if sent and (("history", state, prop.key) not in cached or _overlooked(uow, state, prop)):
+            processor = prop._dependency_processor
+            if sent and processed.isdisjoint(((processor, None), (processor, state))):
                 continue
             for event, other in _secondary_rows(uow, state, prop, is_delete):
                 if other is not None and session._contains_state(other):
@@ -120,16 +121,19 @@ def secondary_links(session: Session, concerns: Concerns, uow: UOWTransaction, *
     return links
 
 
-def _overlooked(uow: UOWTransaction, state: State, prop: RelationshipProperty[Any]) -> bool:
-    """Whether SQLAlchemy has left out what is pending on a collection that is not loaded.
+def _processed(uow: UOWTransaction) -> set[tuple[Any, State | None]]:
+    """What a unit of work has really processed: a relationship of one row, or (None) of all its rows.
 
-    It does so where rows of one class depend on each other, and takes them one by one: a known gap of its own.
+    Where rows of one class depend on each other, SQLAlchemy takes them one by one, and leaves out what is pending on
+    a collection that is not loaded: a gap of its own.
     """
-    one_by_one: Any = getattr(uow, "cycles", ())
-    if not any(getattr(action, "dependency_processor", None) is prop._dependency_processor for action in one_by_one):
-        return False
-    pending = state.manager[prop.key].impl.get_all_pending(state, state.dict, PassiveFlag.PASSIVE_NO_INITIALIZE)
-    return not pending
+    processed = set()
+    for action in uow.postsort_actions.values():
+        one: Any = action
+        processor = getattr(one, "dependency_processor", None)
+        if processor is not None and not one.disabled:
+            processed.add((processor, getattr(one, "state", None)))
+    return processed
 
 
 def _secondary_rows(
