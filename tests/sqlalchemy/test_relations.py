@@ -392,3 +392,22 @@ def test_a_target_that_links_nothing_is_refused(hooks: Hooks, sessions: Any) -> 
     with pytest.raises(TargetError, match="not mapped"):
         logged(hooks, "after", int, event="insert")
     logged(hooks, "after", Author.latest, event="link")  # read only, but it names the same foreign key
+
+
+def test_a_child_deleted_together_with_its_parent_is_deleted_however_it_was_linked(hooks: Hooks, sessions: Any) -> None:
+    rows = committed(hooks, Letter, Draft)
+    with sessions() as session:
+        ada = Author(name="Ada")
+        draft = Draft()
+        letter = Letter()
+        ada.drafts.append(draft)
+        session.add_all([ada, letter])
+        session.commit()
+        rows.clear()
+        with session.no_autoflush:
+            letter.author_id = ada.id
+            session.delete(letter)
+            session.delete(draft)
+            session.delete(ada)
+        session.commit()
+    assert sorted(row[:2] for row in rows) == [("delete", "Draft"), ("delete", "Letter")]

@@ -167,12 +167,14 @@ class _Ripples:
         uow, deleted = self.uow, self.session._deleted
         for state in self.rippling:
             if state in deleted:
-                uow.register_object(state, isdelete=True)
                 continue
             orphan = state.mapper._is_orphan(state)
             if orphan and not state.has_identity and state._orphaned_outside_of_session:
                 continue  # the flush will expunge it
             uow.register_object(state, isdelete=orphan and state.has_identity)
+        for state in deleted:  # all of them, so that no relationship takes one for a row that stays
+            if not state._deleted:
+                uow.register_object(state, isdelete=True)
         found_more = True
         while found_more:
             found_more = False
