@@ -77,7 +77,7 @@ def forecast(session: Session, concerns: Concerns, objects: Any = None) -> Forec
             if concern.ripples or concern.orphan:
                 rippling.append(state)
     if rippling:
-        _Ripples(session, concerns, found, rippling).follow()
+        _Ripples(session, concerns, found, rippling, only).follow()
     if len(found.updates) > 1:
         _sort_by_key(found.updates)
     return found
@@ -157,24 +157,17 @@ def _secondary_rows(
 class _Ripples:
     """Follows what writes along relationships."""
 
-    def __init__(self, session: Session, concerns: Concerns, found: Forecast, rippling: list[State]) -> None:
+    def __init__(
+        self, session: Session, concerns: Concerns, found: Forecast, rippling: list[State], only: set[State] | None
+    ) -> None:
         self.session, self.concerns, self.found = session, concerns, found
-        self.rippling = rippling
+        self.rippling, self.only = rippling, only
         self.uow = UOWTransaction(session)
 
     def follow(self) -> None:
         """Decide about cascades and orphans as the flush will, then read off keys and links."""
-        uow, deleted = self.uow, self.session._deleted
-        for state in self.rippling:
-            if state in deleted:
-                continue
-            orphan = state.mapper._is_orphan(state)
-            if orphan and not state.has_identity and state._orphaned_outside_of_session:
-                continue  # the flush will expunge it
-            uow.register_object(state, isdelete=orphan and state.has_identity)
-        for state in deleted:  # all of them, so that no relationship takes one for a row that stays
-            if not state._deleted:
-                uow.register_object(state, isdelete=True)
+        uow = self.uow
+        self._register()
         found_more = True
         while found_more:
             found_more = False
@@ -188,6 +181,19 @@ class _Ripples:
                         self._read_off(state, prop, is_delete)
         if self.concerns.links:
             self.found.links = secondary_links(self.session, self.concerns, uow)
+
+    def _register(self) -> None:
+        deleted = self.session._deleted
+        for state in self.rippling:
+            if state in deleted:
+                continue
+            orphan = state.mapper._is_orphan(state)
+            if orphan and not state.has_identity and state._orphaned_outside_of_session:
+                continue  # the flush will expunge it
+            self.uow.register_object(state, isdelete=orphan and state.has_identity)
+        for state in deleted:  # all of them, so that no relationship takes one for a row that stays
+            if not state._deleted and (self.only is None or state in self.only):
+                self.uow.register_object(state, isdelete=True)
 
     def _replace_fates(self) -> None:
         """Put every row that the scratch unit of work knows where it now belongs."""
