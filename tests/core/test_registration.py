@@ -132,6 +132,12 @@ def test_methods_partials_and_objects_can_be_hooks(hooks: Hooks) -> None:
     assert [hook.name for hook in hooks] == ["method", "partial", "Rules"]
 
 
+def test_keyword_only_parameters(hooks: Hooks) -> None:
+    def by_name(*, change: Any) -> None: ...
+
+    assert not hooks.add(by_name, "before", "save").arguments.direct
+
+
 def test_including_removing_and_finding(hooks: Hooks) -> None:
     hooks.include(hooks_with(nothing))
     assert "nothing" in hooks

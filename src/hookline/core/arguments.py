@@ -46,6 +46,7 @@ class Arguments(NamedTuple):
         names: Those without a default, and those with one that the engine always provides.
         optional: Those with a default: filled if the context holds them.
         everything: Whether it takes ``**`` all of the context.
+        by_name_only: Whether a parameter cannot be given by position.
         asynchronous: Whether calling it gives something to await.
     """
 
@@ -53,6 +54,7 @@ class Arguments(NamedTuple):
     optional: tuple[str, ...]
     everything: bool
     asynchronous: bool
+    by_name_only: bool = False
 
     @property
     def set_at_a_time(self) -> bool:
@@ -68,8 +70,13 @@ class Arguments(NamedTuple):
 
     @property
     def direct(self) -> bool:
-        """Whether it is called with the change or the changes, and nothing else."""
-        return self.names in (("change",), ("changes",)) and not self.optional and not self.everything
+        """Whether it is called with the change or the changes, by position, and nothing else."""
+        return (
+            not self.by_name_only
+            and self.names in (("change",), ("changes",))
+            and not self.optional
+            and not self.everything
+        )
 
     def fill(self, whose: str, scope: Scope, subject: Any = None) -> dict[str, Any]:
         """The keyword arguments for one call.
@@ -126,7 +133,7 @@ def read(function: Callable[..., Any], whose: str, known: tuple[str, ...] = KNOW
         raise UnknownArgumentError(f"{whose} is not callable: {function!r}. Give a function that takes `change`.")
     names: list[str] = []
     optional: list[str] = []
-    everything = False
+    everything = by_name_only = False
     for parameter in inspect.signature(function).parameters.values():
         name, kind = parameter.name, parameter.kind
         if kind is parameter.VAR_KEYWORD:
@@ -138,6 +145,7 @@ def read(function: Callable[..., Any], whose: str, known: tuple[str, ...] = KNOW
                 f"{whose} has the parameter `{star}{name}`, but arguments are given by name. "
                 f"Name what it needs: {', '.join(known)}."
             )
+        by_name_only = by_name_only or kind is parameter.KEYWORD_ONLY
         has_default = parameter.default is not parameter.empty
         if name in known:
             names.append(name)
@@ -160,7 +168,7 @@ def read(function: Callable[..., Any], whose: str, known: tuple[str, ...] = KNOW
                 f"use `for change in changes: change.{'entity' if clash[0] == 'change' else clash[0]}`, "
                 f"or take `change` to run once per change."
             )
-    return Arguments(tuple(names), tuple(optional), everything, _is_async(function))
+    return Arguments(tuple(names), tuple(optional), everything, _is_async(function), by_name_only)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -37,6 +37,7 @@ class Plan:
         "_link_hooks",
         "_links",
         "_ordered",
+        "_rank",
         "_rows",
         "_sets",
         "_sides",
@@ -48,6 +49,7 @@ class Plan:
         self.hooks = hooks
         self.followed = followed
         self._ordered: tuple[Hook, ...] | None = None
+        self._rank: dict[Hook, int] | None = None
         self._rows: dict[tuple[str, str, type], tuple[Hook, ...]] = {}
         self._links: dict[tuple[str, str, Any], tuple[tuple[Hook, str], ...]] = {}
         self._link_hooks: dict[Relation, tuple[Hook, ...]] = {}
@@ -69,6 +71,13 @@ class Plan:
         if self._ordered is None:
             self._ordered = in_order(self.hooks, complete=True)
         return self._ordered
+
+    @property
+    def rank(self) -> dict[Hook, int]:
+        """The place of each hook in that order."""
+        if self._rank is None:
+            self._rank = {hook: number for number, hook in enumerate(self.ordered)}
+        return self._rank
 
     def phase(self, phase: str) -> tuple[Hook, ...]:
         """The hooks of one phase, in order."""

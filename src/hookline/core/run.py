@@ -110,7 +110,8 @@ def work_for(plan: Plan, phase: str, changes: Sequence[Change[Any]]) -> list[tup
     for change in changes:  # a hook of several events gets them in the order in which they happened
         for hook, side in who[change.event, change.group]:
             work.setdefault(hook, []).append(change if side is None else _seen(change, side))
-    return [(hook, work[hook]) for hook in plan.ordered if hook in work]
+    rank = plan.rank
+    return sorted(work.items(), key=lambda item: rank[item[0]])
 
 
 def _hooks_for(plan: Plan, phase: str, change: Change[Any]) -> Iterable[tuple[Hook, str | None]]:
