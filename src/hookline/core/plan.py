@@ -32,7 +32,6 @@ class Plan:
     """
 
     __slots__ = (
-        "_ends",
         "_interests",
         "_link_hooks",
         "_links",

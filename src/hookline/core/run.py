@@ -270,7 +270,7 @@ def invoke(tx: Transaction, hook: Hook, subject: Subject, scope: Scope) -> Steps
     except Unsettled:
         trace = None
         raise
-    except BaseException as error:
+    except BaseException as error:  # taken down for the trace, and raised again
         failure = error
         raise
     finally:

@@ -139,7 +139,7 @@ class Listeners:
         try:
             with kept_open(host):
                 self.drive(host, prepare(tx))
-        except BaseException:
+        except BaseException:  # whatever stopped it, nothing of it may be committed
             _roll_back(session)
             raise
         host.committing = True
