@@ -8,6 +8,7 @@ code, `drive_async` in a coroutine; an adapter whose library bridges the two in 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence, Sized
+from operator import attrgetter
 from time import perf_counter
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
@@ -224,7 +225,10 @@ def _quick_call(hook: Hook) -> Callable[[Any], Any] | None:
         return None
     if len(names) == 1:
         (name,) = names
-        return lambda change: function(**{name: getattr(change, name)})
+        value = attrgetter(name)
+        if arguments.by_name_only:
+            return lambda change: function(**{name: value(change)})
+        return lambda change: function(value(change))
     return lambda change: function(**{name: getattr(change, name) for name in names})
 
 

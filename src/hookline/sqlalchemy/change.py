@@ -299,13 +299,12 @@ class RowChange(Change[Any]):
                 set_committed_value(self.entity, name, value)
 
     def keep_expressions(self) -> None:
-        """Keep the old values of what SQL expressions are written to: SQLAlchemy forgets them when they are."""
+        """Of an update: keep the old values of what SQL expressions are written to, which SQLAlchemy forgets then."""
         row, columns = self.state.dict, self.facts.columns
         for name in self.state.committed_state:
             if isinstance(row.get(name), ClauseElement) and name in columns:
                 self.expressions |= {name}
-                if self.event == "update":
-                    self.take_loaded({name: self.read_old(name)})
+                self.take_loaded({name: self.read_old(name)})
 
     def distrust(self, names: Iterable[str]) -> None:
         """Read these values back: of many rows in one statement, SQLAlchemy takes those of the first for all."""
@@ -337,13 +336,16 @@ class RowChange(Change[Any]):
         )
 
     def _differing(self) -> Iterator[str]:
-        columns = self.facts.columns
-        if self.stage == LIVE and not (self.synced or self.earlier or self.elsewhere):
-            row, equal = self.state.dict, self.facts.equal
-            for name, old in self.state.committed_state.items():
+        columns, stage = self.facts.columns, self.stage
+        if stage != CHECKING and not (self.synced or self.earlier or self.elsewhere):
+            before, row = self.state.committed_state, self.state.dict
+            if stage == WRITTEN:
+                before, row = self._old or {}, self._new or {}
+            equal = self.facts.equal
+            for name, old in before.items():
                 if name in columns:
-                    new = row.get(name)
-                    if old is NO_VALUE or isinstance(new, ClauseElement):
+                    new = row.get(name, NO_VALUE)
+                    if new is NO_VALUE or old is NO_VALUE or isinstance(new, ClauseElement):
                         if not self._unchanged(name):
                             yield name
                     elif new is not old and not equal[name](old, new):
@@ -358,6 +360,15 @@ class RowChange(Change[Any]):
         for name in touched:
             if name in columns and not self._unchanged(name):
                 yield name
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it writes anything: what `fields` tells, without finding all of them."""
+        if self.event != "update":
+            return True
+        if self._fields is not None:
+            return bool(self._fields)
+        return next(self._differing(), None) is not None
 
     def _unchanged(self, name: str) -> bool:
         stage = self.stage
@@ -414,6 +425,8 @@ class RowChange(Change[Any]):
                 if value is not NO_VALUE and name in columns:
                     old[name] = value
             self._old = old
+        elif state.expired_attributes:  # computed by the database, and not returned
+            self.expressions = frozenset(state.expired_attributes)
         if self.event != "delete":
             self._new = state.dict.copy()
             for name in self.expressions:

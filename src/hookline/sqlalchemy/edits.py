@@ -40,7 +40,8 @@ class Edits:
         self.restless = False
         self.locked = False
         self._tx, self._changes = tx, changes
-        self._states: dict[int, State] = {}
+        self._states: list[State] = []
+        self._report = self._modified  # bound once
         self._elsewhere: dict[State, tuple[dict[str, Any], Origin]] = {}
         self._own: tuple[int, set[State]] = (0, set())
 
@@ -50,16 +51,16 @@ class Edits:
 
     def watch(self, state: State) -> None:
         """Watch one row."""
-        self._states[id(state.dict)] = state
-        state.__dict__["_modified_event"] = self._modified
+        self._states.append(state)
+        state.__dict__["_modified_event"] = self._report
 
     def watches(self, state: State) -> bool:
         """Whether a row is watched."""
-        return id(state.dict) in self._states
+        return state.__dict__.get("_modified_event") is self._report
 
     def release(self) -> None:
         """Watch nothing any more."""
-        for state in self._states.values():
+        for state in self._states:
             state.__dict__.pop("_modified_event", None)
         self._states.clear()
 
@@ -74,7 +75,7 @@ class Edits:
     def _modified(
         self, row: dict[str, Any], attribute: Any, previous: Any, collection: bool = False, is_userland: bool = False
     ) -> None:
-        state = self._states[id(row)]
+        state: State = row["_sa_instance_state"]
         if attribute is not None:
             self._note(state, attribute, previous)
         InstanceState._modified_event(state, row, attribute, previous, collection, is_userland)

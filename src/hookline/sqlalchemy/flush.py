@@ -169,7 +169,7 @@ class Flush:
             ValidationError: What the late `check` hooks refused.
         """
         yield from self._late_checks()
-        rows: list[Change[Any]] = [c for c in self.rows if c.followed and (c.event != "update" or c.fields)]
+        rows: list[Change[Any]] = [c for c in self.rows if c.followed and c.is_change]
         # A row that is deleted and inserted again by one flush is told of in that order; links likewise.
         first: list[Change[Any]] = [change for change in rows if change.event == "delete"]
         first += [link for link in self.links if link.event == "unlink"]

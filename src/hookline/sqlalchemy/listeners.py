@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.host import SessionHost
+
+
+_class_of = attrgetter("class_")
 
 
 class Listeners:
@@ -67,9 +71,9 @@ class Listeners:
         if host is None:
             return
         concerns = host.schema.concerns(self.attachment.book.plan)
-        classes = {state.class_ for state in session._new}
-        classes.update(state.class_ for state in session.identity_map._modified)
-        classes.update(state.class_ for state in session._deleted)
+        classes = set(map(_class_of, session._new))
+        classes.update(map(_class_of, session.identity_map._modified))
+        classes.update(map(_class_of, session._deleted))
         if not any(concerns.of(model) for model in classes):
             return
         flush = Flush(host, objects)
@@ -86,7 +90,7 @@ class Listeners:
             if host is None:
                 return
             concerns = host.schema.concerns(self.attachment.book.plan)
-            if not any(concerns.of(model) for model in {state.class_ for state in context.states}):
+            if not any(concerns.of(mapper.class_) for mapper in context.mappers):
                 return
             flush = context.attributes[self] = Flush(host)  # type: ignore[index]
         flush.written(context)

@@ -63,12 +63,12 @@ class Pending:
         outlook = self._outlook = forecast(self.host.session, self.concerns, self._objects)
         made: list[tuple[RowChange, Concern]] = []
         told: list[RowChange] = []
-        changes = self._changes
+        changes, make = self._changes, self._make
         for event, rows in outlook.by_event():
             for state, concern in rows:
                 change = changes.get(state)
                 if change is None or change.event != event:
-                    change = changes[state] = self._make(event, state, concern)
+                    change = changes[state] = make(event, state, concern)
                     made.append((change, concern))
                 if not change.announced:
                     told.append(change)
@@ -78,7 +78,7 @@ class Pending:
         self._prepare(made)
         fresh: list[Change[Any]] = []
         for change in told:
-            if change.event != "update" or change.fields:
+            if change.is_change:
                 change.announced = True
                 fresh.append(change)
         self._announced = True
@@ -93,8 +93,9 @@ class Pending:
         for event, some in self._outlook.by_event():
             for state, _ in some:
                 change = self._changes[state]
-                if event != "update" or change.fields:
-                    change.keep_expressions()
+                if change.is_change:
+                    if event == "update":
+                        change.keep_expressions()
                     rows.append(change)
         updated = Counter(change.facts for change in rows if change.event == "update" and change.facts.called)
         for change in rows if updated else ():
@@ -155,8 +156,10 @@ def _needs(stored: Iterable[RowChange]) -> Iterator[Need]:
         if change.event == "delete":
             names = unloaded(state, facts.names)
         else:
-            touched = {**state.committed_state, **change.synced}
-            names = unloaded(state, [name for name in touched if name in facts.columns])
+            columns, committed = facts.columns, state.committed_state
+            names = [name for name, value in committed.items() if value is NO_VALUE and name in columns]
+            if change.synced:
+                names += unloaded(state, [name for name in change.synced if name in columns and name not in committed])
             for name in facts.silent:
                 if name not in state.committed_state:
                     if name in state.dict:

@@ -52,7 +52,7 @@ class Witness:
                 self.ledger.link(change, relation)
 
             keep = self.links_by_relation[model, attribute].append
-            for event in ("link", "unlink"):
+            for event in ("unlink", "link"):  # hooks go in the order in which they are added
                 hooks.add(quiet(follow), "after", event, target, name=f"follow {event} {name}", order=LAST)
                 hooks.add(quiet(keep), "after_commit", event, target, name=f"{event} {name}")
 
