@@ -204,8 +204,8 @@ def run_hook(
                     yield from settle(result)
             except (Exception, Unsettled) as error:  # noqa: BLE001 - sorted out, and raised again if it is not ours
                 _handle(error, hook, subject, refusals, put_off)
-            if observer is not None and len(new) + len(deleted) + len(modified) != pending:
-                observer.observe(hook, subject)
+            if len(new) + len(deleted) + len(modified) != pending:
+                observer.observe(hook, subject)  # type: ignore[union-attr]
                 pending = len(new) + len(deleted) + len(modified)
         if observer is not None:
             observer.finish(hook, subject)

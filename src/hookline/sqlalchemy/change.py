@@ -66,6 +66,8 @@ class RowChange(Change[Any]):
     _old: dict[str, Any] | None = None
     _new: dict[str, Any] | None = None
     _fields: frozenset[str] | None = None
+    _old_row: Mapping[str, Any] | None = None
+    _new_row: Mapping[str, Any] | None = None
 
     def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
         self.event = event
@@ -107,11 +109,17 @@ class RowChange(Change[Any]):
 
     @property
     def old(self) -> Mapping[str, Any]:
-        return NOTHING if self.event == "insert" else _OldRow(self)
+        row = self._old_row
+        if row is None:
+            row = self._old_row = NOTHING if self.event == "insert" else _OldRow(self)
+        return row
 
     @property
     def new(self) -> Any:
-        return NOTHING if self.event == "delete" else _NewRow(self)
+        row = self._new_row
+        if row is None:
+            row = self._new_row = NOTHING if self.event == "delete" else _NewRow(self)
+        return row
 
     @property
     def fields(self) -> frozenset[str]:
@@ -207,9 +215,10 @@ class RowChange(Change[Any]):
         """One new value, loaded if need be."""
         if name not in self.facts.columns:
             return self._read_other(name)
-        if self._new is not None:
-            if name in self._new:
-                return self._new[name]
+        written = self._new
+        if written is not None:
+            if name in written:
+                return written[name]
             return None if self._is_null(name) else self._fetch(name)
         if name in self.synced:
             return self._synced(name)
