@@ -22,6 +22,8 @@ from hookline.sqlalchemy.scopes import AfterScope, WritingScope
 from hookline.sqlalchemy.stir import Stir
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.concern import Schema
 
@@ -40,6 +42,7 @@ class SessionHost:
         committing: Whether everything before COMMIT went well, and COMMIT is next.
         committed: The transaction or savepoint that was committed last.
         caller: The hook that this session was opened for, and the change it is running on.
+        connections: Those that work for its transaction.
     """
 
     def __init__(self, attachment: Attachment, session: Session) -> None:
@@ -55,6 +58,7 @@ class SessionHost:
         self.backend: int | None = None
         self.committed: SessionTransaction | None = None
         self.caller: tuple[Hook | None, Change[Any] | None] = (None, None)
+        self.connections: list[Connection] = []
 
     @property
     def schema(self) -> Schema:

@@ -16,6 +16,7 @@ from hookline.core.transaction import Outcome, Transaction
 from hookline.sqlalchemy.asynchronous import wait
 from hookline.sqlalchemy.bypass import warn_of_bulk
 from hookline.sqlalchemy.change import EndedRowChange, RowChange
+from hookline.sqlalchemy.connections import Connections
 from hookline.sqlalchemy.constraints import Engines
 from hookline.sqlalchemy.external import when_it_ends
 from hookline.sqlalchemy.flush import Flush
@@ -39,6 +40,7 @@ class Listeners:
     def __init__(self, attachment: Attachment) -> None:
         self.attachment = attachment
         self._engines = Engines()
+        self._connections = Connections()
 
     def session_events(self) -> Iterator[tuple[str, Callable[..., Any]]]:
         """The session events that are listened to."""
@@ -55,6 +57,7 @@ class Listeners:
     def forget_engines(self) -> None:
         """Stop listening to engines."""
         self._engines.forget()
+        self._connections.forget()
 
     def drive(self, host: SessionHost, steps: Steps[None]) -> None:
         """Run steps: in an async session, awaiting from within SQLAlchemy's greenlet."""
@@ -122,6 +125,9 @@ class Listeners:
     def after_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
         """A connection joins the transaction."""
         self._engines.listen(connection.engine)
+        host = self.attachment.host_of(session)
+        if host is not None:
+            self._connections.join(host, connection)
 
     def after_transaction_create(self, session: Session, transaction: SessionTransaction) -> None:
         """A savepoint was set, perhaps."""
@@ -176,6 +182,7 @@ class Listeners:
         host.stir = Stir(host.session)
         self._engines.committing(None)
         self._engines.flushing(None)
+        self._connections.leave(host)
         if tx is None:
             return
         if good:
