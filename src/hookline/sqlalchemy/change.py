@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,35 +10,23 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import LoaderCallableStatus
 from sqlalchemy.sql import ClauseElement
 
-from hookline.core.change import NOTHING, Change
+from hookline.core.change import NOTHING
 from hookline.core.run import Unsettled
-from hookline.errors import ReadOnlyError, UnknownFieldError
 from hookline.sqlalchemy.facts import Facts, State, unloaded
+from hookline.sqlalchemy.mapped import CHECKING, LIVE, WRITTEN, MappedChange
 
 if TYPE_CHECKING:
-    from hookline.core.hook import Hook
     from hookline.sqlalchemy.host import SessionHost
 
 NO_VALUE: Final = LoaderCallableStatus.NO_VALUE
 _ABSENT: Any = object()
 
-LIVE, CHECKING, WRITTEN = 0, 1, 2
 
-
-class RowChange(Change[Any]):
+class RowChange(MappedChange):
     """One row of the unit of work, inserted, updated or deleted.
 
-    It goes through three stages. While it is LIVE, ``before`` hooks read and edit the object itself. While it
-    is CHECKING, it cannot be edited, and reading what only the write will tell raises `Unsettled`. Once it is
-    WRITTEN, it keeps its values whatever happens to the object.
-
     Attributes:
-        followed: Whether row hooks concern it; else it is there for the sake of its links.
         announced: Whether `before` hooks have been told of it.
-        state: SQLAlchemy's record of the object.
-        facts: What is known of its class.
-        host: The session it belongs to.
-        stage: One of the three.
         synced: Foreign keys that the flush will copy from related rows: by name, the related state and its
             attribute, or None for NULL.
         earlier: Of a second write of the same row in one flush: the values before that write.
@@ -49,13 +37,8 @@ class RowChange(Change[Any]):
 
     entity: Any = None  # plain attributes, not properties: they are read more often than anything else
     group: Any = None
-    cause = None
-    parent = None
-    control = None
-    depth = 0
-    stage = LIVE
+    state: State
     announced = False
-    followed = True
     switched = False
     expressions: frozenset[str] = frozenset()
     synced: Mapping[str, tuple[State, str] | None] = NOTHING
@@ -66,8 +49,6 @@ class RowChange(Change[Any]):
     _old: dict[str, Any] | None = None
     _new: dict[str, Any] | None = None
     _fields: frozenset[str] | None = None
-    _old_row: Mapping[str, Any] | None = None
-    _new_row: Mapping[str, Any] | None = None
 
     def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
         self.event = event
@@ -78,14 +59,6 @@ class RowChange(Change[Any]):
         assert host.tx is not None
         self.tx = host.tx
         self.entity = state.obj()
-
-    def caused_by(self, origin: tuple[Hook | None, Change[Any] | None]) -> None:
-        """Say whose write it is."""
-        self.cause, self.parent = origin
-        if self.parent is not None:
-            self.depth = self.parent.depth + 1
-        elif self.cause is not None:
-            self.depth = 1
 
     # -- what hooks see
 
@@ -103,25 +76,6 @@ class RowChange(Change[Any]):
         return self.state.key[1] if self.state.key is not None else ()
 
     @property
-    def key(self) -> Any:
-        values = self.key_tuple
-        return values[0] if values is not None and len(values) == 1 else values
-
-    @property
-    def old(self) -> Mapping[str, Any]:
-        row = self._old_row
-        if row is None:
-            row = self._old_row = NOTHING if self.event == "insert" else _OldRow(self)
-        return row
-
-    @property
-    def new(self) -> Any:
-        row = self._new_row
-        if row is None:
-            row = self._new_row = NOTHING if self.event == "delete" else _NewRow(self)
-        return row
-
-    @property
     def fields(self) -> frozenset[str]:
         if self._fields is not None:
             return self._fields
@@ -135,33 +89,10 @@ class RowChange(Change[Any]):
         return fields
 
     @property
-    def identity(self) -> Hashable:
-        return self.facts.root, self.key_tuple
-
-    @property
     def identity_before(self) -> Hashable:
         if self.event != "update" or self._old is None or not any(name in self._old for name in self.facts.key_names):
             return self.identity
         return self.facts.root, tuple(self.read_old(name) for name in self.facts.key_names)
-
-    def same(self, name: str, first: Any, second: Any) -> bool:
-        if isinstance(first, ClauseElement) or isinstance(second, ClauseElement):
-            return first is second
-        equal = self.facts.equal.get(name)
-        return bool(first == second if equal is None else equal(first, second))
-
-    def differs(self, name: str) -> bool:
-        facts = self.facts
-        if name in facts.columns:
-            if self.event == "update":
-                return name in self.fields
-            row: Mapping[str, Any] = self.new if self.event == "insert" else self.old
-            return row[name] is not None
-        if name in facts.aliases:
-            return any(self.differs(one) for one in facts.aliases[name])
-        if self.event == "update":
-            return not self.same(name, self.old[name], self.new[name])
-        return bool((self.new if self.event == "insert" else self.old)[name] is not None)
 
     def known_old(self) -> Mapping[str, Any]:
         if self.event == "insert":
@@ -192,7 +123,7 @@ class RowChange(Change[Any]):
         """One old value, loaded if need be."""
         facts = self.facts
         if name not in facts.columns:
-            return self._derived(name, self.old)
+            return self.derived(name, self.old)
         if self._old is not None:  # written
             if name in self._old:
                 return self._old[name]
@@ -237,7 +168,7 @@ class RowChange(Change[Any]):
     def _read_other(self, name: str) -> Any:
         """A new value that is not a column's own."""
         if self._new is not None or name not in self.facts.readable:
-            return self._derived(name, self.new)
+            return self.derived(name, self.new)
         if self.stage == CHECKING:
             for one in self.facts.aliases.get(name, ()):
                 self.read_new(one)  # raises Unsettled if it must
@@ -261,23 +192,6 @@ class RowChange(Change[Any]):
         if value is None and self.stage == CHECKING:
             raise Unsettled
         return value
-
-    def _derived(self, name: str, row: Mapping[str, Any]) -> Any:
-        """A composite, a synonym or a hybrid, from the values of a row."""
-        facts = self.facts
-        if name in facts.composites:
-            values = [row[one] for one in facts.aliases[name]]
-            return facts.composites[name].composite_class(*values)
-        if name in facts.hybrids:
-            return facts.hybrids[name].fget(_AsObject(self.model, row))
-        aliases = facts.aliases.get(name, ())
-        if len(aliases) == 1 and name in facts.mapper.synonyms:
-            return row[aliases[0]]
-        if name in facts.readable:
-            raise KeyError(
-                f"{name!r} is not kept after the write; read {' and '.join(map(repr, aliases)) or 'its columns'}."
-            )
-        raise KeyError(facts.unknown(name))
 
     def _fetch(self, name: str) -> Any:
         row = self.host.fetch(self, (name,))
@@ -397,7 +311,7 @@ class RowChange(Change[Any]):
 
     def write(self, name: str, value: Any) -> None:
         """Assign one new value."""
-        self._check_editable(name)
+        self.check_editable(name)
         if name in self.synced:
             self.host.relink(self, name, value)
         else:
@@ -405,21 +319,12 @@ class RowChange(Change[Any]):
 
     def drop(self, name: str) -> None:
         """Drop the edit of one field: it keeps its old value, or none."""
-        self._check_editable(name)
+        self.check_editable(name)
         if self.event == "update":
             setattr(self.entity, name, self.read_old(name))
         else:
             self.state.dict.pop(name, None)
             self.state.committed_state.pop(name, None)
-
-    def _check_editable(self, name: str) -> None:
-        if self.stage != LIVE:
-            raise ReadOnlyError(
-                f"new[{name!r}] of {self!r} cannot be assigned any more: its values are settled. "
-                f"Edit it in a `before` hook, or write to the entity in an `after` hook."
-            )
-        if name not in self.facts.readable:
-            raise UnknownFieldError(self.facts.unknown(name))
 
     # -- stages
 
@@ -467,69 +372,4 @@ class EndedRowChange(RowChange):
     @property
     def entity(self) -> Any:
         """The object, loaded by key; a deleted one as it was."""
-        return self.host.entity_of(self)
-
-    @property
-    def own_entity(self) -> Any:
-        """The object in the writing session."""
-        return self.__dict__["entity"]
-
-
-class _Row(Mapping[str, Any]):
-    """The names of a row; the two below read its values."""
-
-    __slots__ = ("_change",)
-
-    def __init__(self, change: RowChange) -> None:
-        self._change = change
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._change.facts.readable
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._change.facts.names)
-
-    def __len__(self) -> int:
-        return len(self._change.facts.names)
-
-
-class _OldRow(_Row):
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> Any:
-        return self._change.read_old(name)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        raise ReadOnlyError(f"old[{name!r}] of {self._change!r} is history: assign to `change.new` in a `before` hook.")
-
-    def __repr__(self) -> str:
-        return repr(dict(self._change.known_old()))
-
-
-class _NewRow(_Row, MutableMapping[str, Any]):
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> Any:
-        return self._change.read_new(name)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._change.write(name, value)
-
-    def __delitem__(self, name: str) -> None:
-        self._change.drop(name)
-
-    def __repr__(self) -> str:
-        return repr(dict(self._change.known_new()))
-
-
-class _AsObject:
-    """A row that looks like the entity, for hybrids of old rows."""
-
-    def __init__(self, model: type, row: Mapping[str, Any]) -> None:
-        self.__dict__.update(_model=model, _row=row)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self._row[name]
-        except KeyError:
-            raise AttributeError(f"{self._model.__name__} has no {name!r} in its row") from None
+        return self.host.entity_of(self, self.__dict__["entity"])

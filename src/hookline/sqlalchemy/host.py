@@ -15,8 +15,9 @@ from hookline.core.run import first_of
 from hookline.core.transaction import Transaction
 from hookline.errors import PhaseError, Problem, ValidationError
 from hookline.sqlalchemy.asynchronous import around
-from hookline.sqlalchemy.change import WRITTEN, EndedRowChange, RowChange
+from hookline.sqlalchemy.change import RowChange
 from hookline.sqlalchemy.load import Need, load_rows, load_values
+from hookline.sqlalchemy.mapped import WRITTEN, MappedChange
 from hookline.sqlalchemy.relations import RowEnd
 from hookline.sqlalchemy.scopes import AfterScope, WritingScope
 from hookline.sqlalchemy.stir import Stir
@@ -135,9 +136,9 @@ class SessionHost:
 
     # -- for changes
 
-    def fetch(self, change: RowChange, names: tuple[str, ...]) -> Mapping[str, Any]:
+    def fetch(self, change: MappedChange, names: tuple[str, ...]) -> Mapping[str, Any]:
         """Some values of a change's row, from the database; empty if the row is gone."""
-        key = change.key_tuple if change.stage == WRITTEN or change.state.key is None else change.state.key[1]
+        key = change.key_tuple if change.stage == WRITTEN else change.stored_key or change.key_tuple
         if key is None:
             return {}
         if self.after is not None or change.tx is self.tx:
@@ -145,10 +146,15 @@ class SessionHost:
         with self.attachment.new_session(self) as session:
             return load_rows(session, change.facts, [key], names).get(key, {})
 
-    def entity_of(self, change: EndedRowChange) -> Any:
-        """The object of a change that was written, as the session in use knows it."""
+    def entity_of(self, change: MappedChange, own: Any) -> Any:
+        """The object of a change that was written, as the session in use knows it.
+
+        Args:
+            change: The change, after the end of its transaction.
+            own: The object in the writing session.
+        """
         if self.after is None or change.event == "delete":
-            return change.own_entity
+            return own
         return self.after.load(change.facts.model, change.key_tuple)
 
     def object_at(self, end: RowEnd) -> Any:

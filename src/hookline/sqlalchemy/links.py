@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.orm.attributes import instance_state
 
 from hookline.core.link import LinkChange
-from hookline.sqlalchemy.change import RowChange
 from hookline.sqlalchemy.concern import Concerns
 from hookline.sqlalchemy.defaults import fill_defaults
 from hookline.sqlalchemy.facts import Facts, State
 from hookline.sqlalchemy.forecast import Forecast, SecondaryLinks
+from hookline.sqlalchemy.mapped import MappedChange
 from hookline.sqlalchemy.relations import RowEnd, SQLRelation
 
 if TYPE_CHECKING:
@@ -27,16 +27,18 @@ class Links:
         self._known: dict[tuple[Any, ...], LinkChange] = {}
         self._sent = False
 
-    def fresh(self, outlook: Forecast, changes: dict[State, RowChange]) -> list[LinkChange]:
+    def fresh(self, outlook: Forecast, changes: Mapping[Any, MappedChange]) -> list[LinkChange]:
         """Those that were not there at the last look."""
         before = set(self._known)
         return [link for key, link in self._find(outlook, changes) if key not in before]
 
-    def settled(self, outlook: Forecast, changes: dict[State, RowChange]) -> list[LinkChange]:
+    def settled(self, outlook: Forecast, changes: Mapping[Any, MappedChange]) -> list[LinkChange]:
         """All that are there now."""
         return list(dict(self._find(outlook, changes)).values())
 
-    def _find(self, outlook: Forecast, changes: dict[State, RowChange]) -> Iterator[tuple[tuple[Any, ...], LinkChange]]:
+    def _find(
+        self, outlook: Forecast, changes: Mapping[Any, MappedChange]
+    ) -> Iterator[tuple[tuple[Any, ...], LinkChange]]:
         for event, relation, near, far in outlook.links:
             key = (event, relation, near, far)
             if key not in self._known:
@@ -47,7 +49,7 @@ class Links:
                 for relation in concern.keys:
                     yield from self._of_key(changes[state], relation, outlook)
 
-    def written(self, rows: list[RowChange], links: list[LinkChange], secondary: SecondaryLinks) -> list[LinkChange]:
+    def written(self, rows: Sequence[MappedChange], links: list[LinkChange], secondary: SecondaryLinks) -> list[LinkChange]:
         """The links as they were written, whatever was foreseen: those of foreign keys follow from the rows.
 
         SQLAlchemy decides in the middle of a flush between relationships that contradict each other.
@@ -65,7 +67,7 @@ class Links:
         return true
 
     def _secondary(
-        self, event: str, relation: SQLRelation, near: State, far: State, changes: dict[State, RowChange]
+        self, event: str, relation: SQLRelation, near: State, far: State, changes: Mapping[Any, MappedChange]
     ) -> LinkChange:
         facts = self.concerns.schema.facts
         near_facts, far_facts = facts(near.class_), facts(far.class_)
@@ -75,7 +77,7 @@ class Links:
         return self._link(event, relation, near_end, far_end, origin)
 
     def _of_key(
-        self, change: RowChange, relation: SQLRelation, outlook: Forecast
+        self, change: MappedChange, relation: SQLRelation, outlook: Forecast
     ) -> Iterator[tuple[tuple[Any, ...], LinkChange]]:
         facts = change.facts
         names = tuple(facts.name_of(column) for column, _ in relation.pairs)
@@ -86,7 +88,7 @@ class Links:
             yield self._keyed("unlink", change, relation, old, None)
         if change.event == "delete":
             return
-        related = outlook.related.get((change.state, relation))
+        related = outlook.related.get((change.state, relation)) if change.state is not None else None
         new = tuple(change.read_new(name) for name in names)
         if related is not None and related.key is None and None in new:
             yield self._keyed("link", change, relation, (), related)
@@ -96,7 +98,7 @@ class Links:
     def _keyed(
         self,
         event: str,
-        change: RowChange,
+        change: MappedChange,
         relation: SQLRelation,
         values: tuple[Any, ...],
         related: State | None,
@@ -123,7 +125,7 @@ class Links:
         return None if held is None else instance_state(held)
 
     def _link(
-        self, event: str, relation: SQLRelation, near: RowEnd, far: RowEnd, origin: RowChange | None
+        self, event: str, relation: SQLRelation, near: RowEnd, far: RowEnd, origin: MappedChange | None
     ) -> LinkChange:
         for end in (near, far):
             if end.state is not None and end.state.key is None and not self._sent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.orm import Session
@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 from hookline.sqlalchemy.facts import Facts
 
 if TYPE_CHECKING:
-    from hookline.sqlalchemy.change import RowChange
+    from hookline.sqlalchemy.mapped import MappedChange
 
 _CHUNK: Final = 500
 """Rows per query: below every database's limit of parameters, composite keys included."""
 
 Key = tuple[Any, ...]
-Need = tuple["RowChange", Key, Sequence[str]]
+C = TypeVar("C", bound="MappedChange")
+Need = tuple["MappedChange", Key, Sequence[str]]
 """A change, the key of its row in the database now, and the attributes that are wanted."""
 
 
@@ -54,13 +55,15 @@ def load_rows(session: Session, facts: Facts, keys: Iterable[Key], names: Sequen
     return rows
 
 
-def load_values(session: Session, needs: Iterable[Need]) -> Iterator[tuple[RowChange, dict[str, Any]]]:
+def load_values(
+    session: Session, needs: Iterable[tuple[C, Key, Sequence[str]]]
+) -> Iterator[tuple[C, dict[str, Any]]]:
     """Read what some changes need, in one query per class.
 
     Yields:
         Each change with the values of its needs; of a row that is not there, none.
     """
-    by_class: dict[Facts, list[Need]] = {}
+    by_class: dict[Facts, list[tuple[C, Key, Sequence[str]]]] = {}
     for need in needs:
         if need[1] and need[2]:
             by_class.setdefault(need[0].facts, []).append(need)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hookline.core.change import Change
@@ -17,7 +17,7 @@ from hookline.sqlalchemy.edits import Edits, Origin
 from hookline.sqlalchemy.facts import State, unloaded
 from hookline.sqlalchemy.forecast import Forecast, forecast
 from hookline.sqlalchemy.links import Links
-from hookline.sqlalchemy.load import Need, load_values
+from hookline.sqlalchemy.load import Key, load_values
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.host import SessionHost
@@ -149,7 +149,7 @@ class Pending:
                 yield write
 
 
-def _needs(stored: Iterable[RowChange]) -> Iterator[Need]:
+def _needs(stored: Iterable[RowChange]) -> Iterator[tuple[RowChange, Key, Sequence[str]]]:
     """The old values that the session does not have."""
     for change in stored:
         state, facts = change.state, change.facts

@@ -1,0 +1,98 @@
+"""One write with its hooks: what a flush and a statement have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hookline.core.change import Change, chain
+from hookline.core.hook import Hook
+from hookline.core.link import LinkChange
+from hookline.core.run import Steps, Subject, run_hook, run_phase
+from hookline.errors import HookLoopError, ValidationError
+from hookline.sqlalchemy.links import Links
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.host import SessionHost
+    from hookline.sqlalchemy.mapped import MappedChange
+
+
+class Write:
+    """The changes of one flush or statement, from the first `before` to the last `after`.
+
+    Args:
+        host: The session.
+
+    Attributes:
+        rows: The changes of rows that are written, once `before` has settled them.
+        links: The changes of links.
+    """
+
+    def __init__(self, host: SessionHost) -> None:
+        self.host = host
+        self.tx = host.open_transaction()
+        self.plan = self.tx.book.plan
+        self.concerns = host.schema.concerns(self.plan)
+        self.rows: Sequence[MappedChange] = []
+        self.links: list[LinkChange] = []
+        self.found = Links(host, self.concerns)
+        self.put_off: list[tuple[Hook, Subject]] = []
+
+    def has(self, phase: str, change: Change[Any]) -> bool:
+        """Whether a change has hooks in a phase."""
+        if isinstance(change, LinkChange):
+            return bool(self.plan.for_link(phase, change.event, change.kind))
+        concern = self.concerns.of(change.model)
+        return concern is not None and phase in concern.phases
+
+    def check_depth(self, change: Change[Any]) -> None:
+        """Refuse a chain of causes that has become too long."""
+        limit = self.tx.book.max_depth
+        if change.depth > limit:
+            told = (f"  {one.describe()}" + (f"   <- {one.cause}" if one.cause else "") for one in chain(change))
+            story = "\n".join(told)
+            raise HookLoopError(
+                f"Hooks go on causing each other's writes: {change.depth} causes in a chain, max_depth is {limit}. "
+                f"The latest first:\n{story}\n"
+                f"Give one of these hooks a condition that ends it, such as when=from_user() or when=changed('field')."
+            )
+
+    def check_again(self, change: MappedChange) -> None:
+        """Let the `check` hooks of a row run after the write: it is not what they were shown."""
+        for hook in self.plan.for_row("check", change.event, change.model):
+            self.put_off.append((hook, change))
+
+    def check_link(self, link: LinkChange) -> None:
+        """Likewise for a link that was not foreseen."""
+        for hook, side in self.plan.for_link("check", link.event, link.kind):
+            self.put_off.append((hook, link.seen_from(side)))
+
+    def after(self) -> Steps[None]:
+        """Run the `check` hooks that had to wait, then `after`; keep the changes for the commit phases.
+
+        Raises:
+            ValidationError: What the late `check` hooks refused.
+        """
+        yield from self._late_checks()
+        rows: list[Change[Any]] = [c for c in self.rows if c.followed and c.is_change]
+        # A row that is deleted and inserted again by one flush is told of in that order; links likewise.
+        first: list[Change[Any]] = [change for change in rows if change.event == "delete"]
+        first += [link for link in self.links if link.event == "unlink"]
+        rows.extend(self.links)
+        if first:
+            rows = first + [change for change in rows if change.event not in ("delete", "unlink")]
+        self.tx.record(rows)
+        stir = self.host.stir
+        stir.reset()
+        yield from run_phase(self.tx, self.plan, "after", rows, self.host.scope(), observer=stir)
+        stir.finish()
+
+    def _late_checks(self) -> Steps[None]:
+        refusals: list[ValidationError] = []
+        control = self.tx.book.surroundings.control
+        for hook, subject in self.put_off:
+            if control is None or control.permits(hook.category, hook.protected):
+                changes = subject if isinstance(subject, list) else [subject]
+                yield from run_hook(self.tx, hook, changes, self.host.scope(), refusals=refusals)
+        if refusals:
+            raise ValidationError.gather(refusals)
