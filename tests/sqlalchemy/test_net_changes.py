@@ -186,3 +186,40 @@ def test_setting_what_is_set_already_writes_nothing_even_if_it_was_not_loaded(ho
         session.commit()
         assert session.scalar(text("SELECT sum(touched) FROM node")) == 0
     assert log == []
+
+
+class _Links(list[tuple[str, Any, Any]]):
+    def follow(self, hooks: Hooks) -> None:
+        for event in ("unlink", "link"):
+            hooks.add(
+                lambda change: self.append((change.event, change.subject_key, change.object_key)),
+                "after_commit",
+                event,
+                Entry.node,
+                name=event,
+            )
+
+
+def test_a_link_is_told_under_the_key_that_its_row_has_in_the_end(hooks: Hooks, sessions: Any) -> None:
+    told = _Links()
+    told.follow(hooks)
+    with sessions() as session:
+        session.add_all([node := Node(id=1), entry := Entry(node=node, number=1)])
+        session.flush()
+        entry.number = 2
+        session.commit()
+    assert told == [("link", (1, 2), 1)]
+
+
+def test_a_link_stays_with_its_row_when_another_row_takes_over_the_key(hooks: Hooks, sessions: Any) -> None:
+    with sessions() as session:
+        one, two = Node(id=1), Node(id=2)
+        session.add_all([one, two, entry := Entry(node=one, number=1)])
+        session.commit()
+        told = _Links()
+        told.follow(hooks)
+        entry.node = two
+        session.flush()
+        session.add(Entry(node=one, number=1))
+        session.commit()
+    assert sorted(told) == [("link", (1, 1), 1), ("link", (2, 1), 2), ("unlink", (1, 1), 1)]

@@ -57,6 +57,9 @@ class End(Protocol):
     def unsettle(self, yes: bool) -> None:
         """Whether a key that is not known yet must not be read as None."""
 
+    def moved(self, identity: Hashable) -> End:
+        """The same row under another identity: its key has changed since."""
+
 
 class LinkChange(Change[Any]):
     """One link set or unset, as seen from the side that the hook named.
@@ -108,6 +111,20 @@ class LinkChange(Change[Any]):
             self._turned.control = self.control
             self._turned._turned = self
         return self._turned
+
+    def moved(self, moves: Mapping[Hashable, Hashable]) -> LinkChange:
+        """The same link between rows whose keys have changed since.
+
+        Args:
+            moves: New identities by old ones.
+        """
+        near, far = (end.moved(moves[end.identity]) if end.identity in moves else end for end in self.ends)
+        moved = LinkChange(
+            self.event, self.kind, near, far, door=self.door, tx=self.tx, cause=self.cause, parent=self.parent,
+            depth=self.depth,
+        )  # fmt: skip
+        moved.control = self.control
+        return moved
 
     @property
     def ends(self) -> tuple[End, End]:

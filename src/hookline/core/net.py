@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 from hookline.core.change import NOTHING, Change, E
+from hookline.core.link import LinkChange
 
 
 class NetChange(Change[E]):
@@ -133,6 +134,7 @@ class Fold:
     def add(self, changes: list[Change[Any]]) -> None:
         """Fold in the changes of one flush."""
         moved: list[tuple[Hashable, list[Change[Any]]]] = []
+        moves: dict[Hashable, Hashable] = {}
         at = self._at
         rest = []
         for change in changes:
@@ -140,20 +142,51 @@ class Fold:
             if before == after:
                 rest.append((after, change))
             else:  # keys may be swapped or taken over within a flush: take those that move out first
+                moves[before] = after
                 line = at.pop(before, None)
                 if line is None:
                     line = []
                     self._lines.append(line)
                 line.append(change)
                 moved.append((after, line))
+        late = []
         for after, change in rest:
-            line = at.get(after)
-            if line is None:
-                line = at[after] = []
-                self._lines.append(line)
-            line.append(change)
+            if moves and change.event == "link":  # it names its ends by their new keys already
+                late.append((after, change))
+            else:
+                self._append(after, change)
         for after, line in moved:
             at[after] = line
+        if moves:
+            self._follow(moves)
+        for after, change in late:
+            self._append(after, change)
+
+    def _append(self, identity: Hashable, change: Change[Any]) -> None:
+        line = self._at.get(identity)
+        if line is None:
+            line = self._at[identity] = []
+            self._lines.append(line)
+        line.append(change)
+
+    def _follow(self, moves: dict[Hashable, Hashable]) -> None:
+        """Links stay with rows whose keys change."""
+        at = self._at
+        renamed: list[tuple[Hashable, list[Change[Any]]]] = []
+        for identity, line in list(at.items()):
+            if isinstance(line[0], LinkChange):
+                kind, near, far = identity  # type: ignore[misc]
+                if near in moves or far in moves:
+                    del at[identity]
+                    line[:] = [step.moved(moves) if step.event == "link" else step for step in line]  # type: ignore[attr-defined]
+                    renamed.append(((kind, moves.get(near, near), moves.get(far, far)), line))
+        for identity, line in renamed:
+            other = at.get(identity)
+            if other is None:
+                at[identity] = line
+            else:
+                other.extend(line)
+                line.clear()
 
     def one(self, identity: Hashable) -> Change[Any] | None:
         """The net change of one row; None if there is none."""
@@ -162,7 +195,7 @@ class Fold:
 
     def all(self) -> list[Change[Any]]:
         """All net changes, in the order in which the rows were first touched."""
-        return [net for line in self._lines if (net := _net(line)) is not None]
+        return [net for line in self._lines if line and (net := _net(line)) is not None]
 
 
 def _net(line: list[Change[Any]]) -> Change[Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Column, ForeignKeyConstraint, Table
 from sqlalchemy.orm import (
@@ -247,6 +247,11 @@ class RowEnd:
         if self._found is not None and self._found[0] is self.host.after:
             return self._found[1]
         return self.host.object_at(self)
+
+    def moved(self, identity: Hashable) -> RowEnd:
+        """The same row under another key."""
+        _, values = cast("tuple[Any, tuple[Any, ...]]", identity)
+        return RowEnd(self.host, self.facts, self.names, self.state, values)
 
     def find(self) -> None:
         """Look the object up now, for hooks that cannot wait for it."""
