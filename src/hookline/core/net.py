@@ -131,10 +131,15 @@ class Fold:
         self._lines: list[list[Change[Any]]] = []
         self._at: dict[Hashable, list[Change[Any]]] = {}
 
-    def add(self, changes: list[Change[Any]]) -> None:
-        """Fold in the changes of one flush."""
+    def add(self, changes: list[Change[Any]], unfollowed: Mapping[Hashable, Hashable] = NOTHING) -> None:
+        """Fold in the changes of one flush.
+
+        Args:
+            changes: The changes.
+            unfollowed: Moves of rows that are not among them.
+        """
         moved: list[tuple[Hashable, list[Change[Any]]]] = []
-        moves: dict[Hashable, Hashable] = {}
+        moves = dict(unfollowed)
         at = self._at
         rest = []
         for change in changes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from hookline.core.arguments import Arguments, Scope, read
-from hookline.core.change import Change
+from hookline.core.change import NOTHING, Change
 from hookline.core.link import LinkChange
 from hookline.core.net import Fold
 from hookline.core.operation import Operation
@@ -111,16 +111,21 @@ class Transaction:
             "after_rollback": [],
         }
         self._savepoints: list[Savepoint] = []
-        self._flushes: list[int] = []
+        self._flushes: list[tuple[int, Mapping[Hashable, Hashable]]] = []
         self._fold = Fold()
         self._folded = 0
 
     # -- what it did
 
-    def record(self, changes: list[Change[Any]]) -> None:
-        """Keep the changes of one flush."""
-        if changes:
-            self._flushes.append(len(self.steps))
+    def record(self, changes: list[Change[Any]], moves: Mapping[Hashable, Hashable] = NOTHING) -> None:
+        """Keep the changes of one flush.
+
+        Args:
+            changes: What hooks may ask for.
+            moves: By identity, the new identity of rows that hooks do not follow, for the sake of their links.
+        """
+        if changes or moves:
+            self._flushes.append((len(self.steps), moves))
             self.steps.extend(changes)
 
     def changes(self, target: object = None) -> list[Change[Any]]:
@@ -182,8 +187,9 @@ class Transaction:
 
     def _up_to_date(self) -> Fold:
         while self._folded < len(self._flushes):
-            bounds = [*self._flushes[self._folded : self._folded + 2], len(self.steps)]
-            self._fold.add(self.steps[bounds[0] : bounds[1]])
+            start, moves = self._flushes[self._folded]
+            later = self._flushes[self._folded + 1 : self._folded + 2]
+            self._fold.add(self.steps[start : later[0][0] if later else len(self.steps)], moves)
             self._folded += 1
         return self._fold
 
@@ -245,7 +251,7 @@ class Transaction:
         """The innermost savepoint was rolled back: it takes with it what came since, and only that."""
         savepoint = self._savepoints.pop()
         del self.steps[savepoint.steps :]
-        while self._flushes and self._flushes[-1] >= savepoint.steps:
+        while self._flushes and self._flushes[-1][0] >= savepoint.steps:
             self._flushes.pop()
         if self._folded > len(self._flushes):
             self._fold, self._folded = Fold(), 0

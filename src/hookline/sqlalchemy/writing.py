@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hookline.core.change import Change, chain
@@ -81,11 +81,17 @@ class Write:
         rows.extend(self.links)
         if first:
             rows = first + [change for change in rows if change.event not in ("delete", "unlink")]
-        self.tx.record(rows)
+        self.tx.record(rows, self._moves() if self.concerns.links else {})
         stir = self.host.stir
         stir.reset()
         yield from run_phase(self.tx, self.plan, "after", rows, self.host.scope(), observer=stir)
         stir.finish()
+
+    def _moves(self) -> dict[Hashable, Hashable]:
+        """The rows that hooks do not follow, but perhaps their links, and whose keys change."""
+        unfollowed = (change for change in self.rows if not change.followed and change.event == "update")
+        pairs = ((change.identity_before, change.identity) for change in unfollowed)
+        return {before: after for before, after in pairs if before != after}
 
     def _late_checks(self) -> Steps[None]:
         refusals: list[ValidationError] = []
