@@ -75,6 +75,7 @@ class Savepoint(NamedTuple):
     """Where everything stood when a savepoint was set."""
 
     steps: int
+    flushes: int
     callbacks: dict[str, int]
     operations: tuple[tuple[Operation, int], ...]
 
@@ -238,6 +239,7 @@ class Transaction:
         self._savepoints.append(
             Savepoint(
                 len(self.steps),
+                len(self._flushes),
                 {phase: len(waiting) for phase, waiting in self.callbacks.items()},
                 tuple((operation, len(operation.items)) for operation in self.operations),
             )
@@ -251,8 +253,7 @@ class Transaction:
         """The innermost savepoint was rolled back: it takes with it what came since, and only that."""
         savepoint = self._savepoints.pop()
         del self.steps[savepoint.steps :]
-        while self._flushes and self._flushes[-1][0] >= savepoint.steps:
-            self._flushes.pop()
+        del self._flushes[savepoint.flushes :]
         if self._folded > len(self._flushes):
             self._fold, self._folded = Fold(), 0
         for phase, count in savepoint.callbacks.items():
