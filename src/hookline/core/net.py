@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from hookline.core.change import NOTHING, Change, E
 from hookline.core.link import LinkChange
@@ -131,7 +131,7 @@ class Fold:
         self._lines: list[list[Change[Any]]] = []
         self._at: dict[Hashable, list[Change[Any]]] = {}
 
-    def add(self, changes: list[Change[Any]], unfollowed: Mapping[Hashable, Hashable] = NOTHING) -> None:
+    def add(self, changes: list[Change[Any]], unfollowed: Mapping[Hashable, Hashable] | None = None) -> None:
         """Fold in the changes of one flush.
 
         Args:
@@ -139,7 +139,7 @@ class Fold:
             unfollowed: Moves of rows that are not among them.
         """
         moved: list[tuple[Hashable, list[Change[Any]]]] = []
-        moves = dict(unfollowed)
+        moves = dict(unfollowed or {})
         at = self._at
         rest = []
         for change in changes:
@@ -180,10 +180,10 @@ class Fold:
         renamed: list[tuple[Hashable, list[Change[Any]]]] = []
         for identity, line in list(at.items()):
             if isinstance(line[0], LinkChange):
-                kind, near, far = identity  # type: ignore[misc]
+                kind, near, far = cast("tuple[Hashable, Hashable, Hashable]", identity)
                 if near in moves or far in moves:
                     del at[identity]
-                    line[:] = [step.moved(moves) if step.event == "link" else step for step in line]  # type: ignore[attr-defined]
+                    line[:] = [cast("LinkChange", s).moved(moves) if s.event == "link" else s for s in line]
                     renamed.append(((kind, moves.get(near, near), moves.get(far, far)), line))
         for identity, line in renamed:
             other = at.get(identity)

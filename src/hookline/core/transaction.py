@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from hookline.core.arguments import Arguments, Scope, read
-from hookline.core.change import NOTHING, Change
+from hookline.core.change import Change
 from hookline.core.link import LinkChange
 from hookline.core.net import Fold
 from hookline.core.operation import Operation
@@ -118,7 +118,7 @@ class Transaction:
 
     # -- what it did
 
-    def record(self, changes: list[Change[Any]], moves: Mapping[Hashable, Hashable] = NOTHING) -> None:
+    def record(self, changes: list[Change[Any]], moves: Mapping[Hashable, Hashable] | None = None) -> None:
         """Keep the changes of one flush.
 
         Args:
@@ -126,7 +126,7 @@ class Transaction:
             moves: By identity, the new identity of rows that hooks do not follow, for the sake of their links.
         """
         if changes or moves:
-            self._flushes.append((len(self.steps), moves))
+            self._flushes.append((len(self.steps), moves or {}))
             self.steps.extend(changes)
 
     def changes(self, target: object = None) -> list[Change[Any]]:
