@@ -49,7 +49,9 @@ class Links:
                 for relation in concern.keys:
                     yield from self._of_key(changes[state], relation, outlook)
 
-    def written(self, rows: Sequence[MappedChange], links: list[LinkChange], secondary: SecondaryLinks) -> list[LinkChange]:
+    def written(
+        self, rows: Sequence[MappedChange], links: list[LinkChange], secondary: SecondaryLinks
+    ) -> list[LinkChange]:
         """The links as they were written, whatever was foreseen: those of foreign keys follow from the rows.
 
         SQLAlchemy decides in the middle of a flush between relationships that contradict each other.

@@ -55,9 +55,7 @@ def load_rows(session: Session, facts: Facts, keys: Iterable[Key], names: Sequen
     return rows
 
 
-def load_values(
-    session: Session, needs: Iterable[tuple[C, Key, Sequence[str]]]
-) -> Iterator[tuple[C, dict[str, Any]]]:
+def load_values(session: Session, needs: Iterable[tuple[C, Key, Sequence[str]]]) -> Iterator[tuple[C, dict[str, Any]]]:
     """Read what some changes need, in one query per class.
 
     Yields:
