@@ -49,7 +49,7 @@ class Connections:
         self._hosts.clear()
 
     def _before_cursor_execute(
-        self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+        self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, _executemany: bool
     ) -> None:
         host = self._hosts.get(connection)
         if host is not None and context is not None and context.compiled is None:
