@@ -227,21 +227,6 @@ def test_rows_that_other_flush_listeners_add_are_checked_and_told_of(engine: Eng
     assert (len(before), len(log)) == (1, 2)
 
 
-def test_bulk_statements_say_which_hooks_they_go_around(engine: Engine, hooks: Hooks) -> None:
-    from sqlalchemy import insert, update
-
-    logged(hooks, "before", Thing)
-    maker = sessionmaker(engine)
-    attach(hooks, maker)
-    with maker() as session:
-        with pytest.warns(UnhookedWriteWarning, match="log before write"):
-            session.execute(insert(Thing), [{"name": "a"}])
-        with pytest.warns(UnhookedWriteWarning):
-            session.execute(update(Thing).values(name="b"))
-        session.execute(insert(Elsewhere), [{"id": 1}])
-        session.commit()
-
-
 def test_hooks_can_be_registered_while_other_threads_write(engine: Engine) -> None:
     hooks = Hooks()
     log = committed(hooks)

@@ -21,6 +21,7 @@ from hookline.sqlalchemy.concern import Schema
 from hookline.sqlalchemy.host import SessionHost
 from hookline.sqlalchemy.listeners import Listeners
 from hookline.sqlalchemy.relations import SQLRelation
+from hookline.sqlalchemy.statements import older
 
 _MARK = "__hookline__"
 """Where a session class or a session keeps its attachments."""
@@ -47,6 +48,15 @@ class Attachment:
         for name, listener in self._listeners.session_events():
             event.listen(self._owner, name, listener)
         setattr(self._owner, _MARK, (*vars(self._owner).get(_MARK, ()), self))
+        older.listen(self._owner, attachments_of)
+
+    def around_bulk(self, session: Session, send: Callable[..., None]) -> Callable[..., None]:
+        """An older bulk method of a session, with hooks around it."""
+
+        def save(mapper: Any, given: Any, **options: Any) -> None:
+            self._listeners.save_mappings(session, send, mapper, given, options)
+
+        return save
 
     def detach(self) -> None:
         """Untie it; sessions then behave as if Hookline were not there.
@@ -114,6 +124,7 @@ class Attachment:
         for name, listener in self._listeners.session_events():
             event.listen(session, name, listener)
         setattr(session, _MARK, (self,))
+        older.listen(session, attachments_of)
 
     def relation(self, target: object) -> SQLRelation | None:
         """The relation that an attribute names; None if it names none."""

@@ -10,6 +10,7 @@ from hookline.core.hook import Hook
 from hookline.core.plan import Interest, Plan
 from hookline.sqlalchemy.facts import Facts
 from hookline.sqlalchemy.relations import Relations, SQLRelation
+from hookline.sqlalchemy.statements.subject import Subjects
 
 
 class Concern:
@@ -46,6 +47,7 @@ class Concerns:
         self.plan, self.schema = plan, schema
         self._of: dict[type, Concern | None] = {}
         self.links = plan.concerns_links
+        self.subjects = Subjects(self)
 
     def of(self, model: type) -> Concern | None:
         """What the rule book wants of a class; None if nothing at all."""

@@ -16,8 +16,8 @@ from hookline.sqlalchemy.facts import maps
 from hookline.sqlalchemy.outcome import backend_of
 
 if TYPE_CHECKING:
-    from hookline.sqlalchemy.flush import Flush
     from hookline.sqlalchemy.host import SessionHost
+    from hookline.sqlalchemy.writing import Write
 
 _MESSAGES: Final = {
     "unique": "must be unique, and this value is taken",
@@ -41,7 +41,7 @@ class Engines:
 
     def __init__(self) -> None:
         self._engines: WeakSet[Engine] = WeakSet()
-        self._flush: ContextVar[Flush | None] = ContextVar("hookline.flush", default=None)
+        self._write: ContextVar[Write | None] = ContextVar("hookline.write", default=None)
         self._host: ContextVar[SessionHost | None] = ContextVar("hookline.committing", default=None)
 
     def listen(self, engine: Engine) -> None:
@@ -56,9 +56,9 @@ class Engines:
             event.remove(engine, "handle_error", self._on_error)
         self._engines.clear()
 
-    def flushing(self, flush: Flush | None) -> None:
-        """A flush sends its statements now; None: it is over."""
-        self._flush.set(flush)
+    def sending(self, write: Write | None) -> None:
+        """A flush or a statement is sent now; None: it is over."""
+        self._write.set(write)
 
     def committing(self, host: SessionHost | None) -> None:
         """A session sends COMMIT now; None: it is over."""
@@ -74,20 +74,20 @@ class Engines:
         return host.lost if host.committing else None
 
     def _on_error(self, context: ExceptionContext) -> None:
-        host, flush = self._host.get(), self._flush.get()
+        host, write = self._host.get(), self._write.get()
         if host is not None and context.is_disconnect and context.statement is None:
             host.lost = context.sqlalchemy_exception or context.original_exception
-        elif flush is not None and isinstance(context.sqlalchemy_exception, IntegrityError):
-            error = as_validation_error(flush, context)
+        elif write is not None and isinstance(context.sqlalchemy_exception, IntegrityError):
+            error = as_validation_error(write, context)
             if error is not None:
                 raise error  # SQLAlchemy makes the driver's error its cause
 
 
-def as_validation_error(flush: Flush, context: ExceptionContext) -> ValidationError | None:
+def as_validation_error(write: Write, context: ExceptionContext) -> ValidationError | None:
     """The violation of a constraint of a hooked table, by field; None if it is none, or of another table."""
     compiled = getattr(context.execution_context, "compiled", None)
     table = getattr(getattr(compiled, "statement", None), "table", None)
-    rows = [change for change in flush.rows if table in change.facts.mapper.tables]
+    rows = [change for change in write.rows if table in change.facts.mapper.tables]
     if not isinstance(table, Table) or not rows:
         return None
     kind, columns, constraint = _read(context.original_exception, table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, ColumnDefault
 from sqlalchemy.orm.attributes import set_attribute
 
 from hookline.sqlalchemy.facts import Facts, State
@@ -14,10 +14,10 @@ from hookline.sqlalchemy.facts import Facts, State
 class _Context:
     """What SQLAlchemy gives to context-sensitive defaults, as far as it is known before the INSERT."""
 
-    def __init__(self, facts: Facts, state: State, column: Column[Any]) -> None:
+    def __init__(self, facts: Facts, row: Mapping[str, Any], column: Column[Any]) -> None:
         self.current_column = column
         self.current_parameters = {
-            facts.columns[name].key: value for name, value in state.dict.items() if name in facts.columns
+            facts.columns[name].key: value for name, value in row.items() if name in facts.columns
         }
 
     def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> Mapping[str, Any]:
@@ -32,11 +32,18 @@ def fill_defaults(facts: Facts, state: State) -> None:
     """
     for name, default in facts.defaults:
         if state.dict.get(name) is None:
-            if default.is_scalar:
-                value = default.arg
-            else:
-                try:
-                    value = default.arg(_Context(facts, state, facts.columns[name]))
-                except Exception:  # noqa: S112, BLE001 - it needs a real context: it gets one at the INSERT, where it may raise again
-                    continue
-            set_attribute(state.obj(), name, value)
+            found, value = default_value(facts, default, state.dict, facts.columns[name])
+            if found:
+                set_attribute(state.obj(), name, value)
+
+
+def default_value(
+    facts: Facts, default: ColumnDefault, row: Mapping[str, Any], column: Column[Any]
+) -> tuple[bool, Any]:
+    """A default that Python computes, and whether it could be computed from the row alone."""
+    if default.is_scalar:
+        return True, default.arg
+    try:
+        return True, default.arg(_Context(facts, row, column))
+    except Exception:  # noqa: BLE001 - it needs a real context: it gets one at the INSERT, where it may raise again
+        return False, None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.concern import Schema
+    from hookline.sqlalchemy.statements.door import Followed
 
 
 class SessionHost:
@@ -44,6 +45,10 @@ class SessionHost:
         committed: The transaction or savepoint that was committed last.
         caller: The hook that this session was opened for, and the change it is running on.
         connections: Those that work for its transaction.
+        flushing: Whether a flush is sending its statements.
+        muted: Whether statements are part of something that is followed already.
+        sending: The statements that are being sent, with their hooks.
+        collecting: Where statements that were sent wait for their `after` hooks; None if they run at once.
     """
 
     def __init__(self, attachment: Attachment, session: Session) -> None:
@@ -60,6 +65,10 @@ class SessionHost:
         self.committed: SessionTransaction | None = None
         self.caller: tuple[Hook | None, Change[Any] | None] = (None, None)
         self.connections: list[Connection] = []
+        self.flushing = False
+        self.muted = False
+        self.sending: list[tuple[Any, Followed]] = []
+        self.collecting: list[Followed] | None = None
 
     @property
     def schema(self) -> Schema:

@@ -13,7 +13,7 @@ from hookline.sqlalchemy.defaults import fill_defaults
 from hookline.sqlalchemy.facts import Facts, State
 from hookline.sqlalchemy.forecast import Forecast, SecondaryLinks
 from hookline.sqlalchemy.mapped import MappedChange
-from hookline.sqlalchemy.relations import RowEnd, SQLRelation
+from hookline.sqlalchemy.relations import ChangeEnd, RowEnd, SQLRelation
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.host import SessionHost
@@ -48,6 +48,37 @@ class Links:
             for state, concern in rows:
                 for relation in concern.keys:
                     yield from self._of_key(changes[state], relation, outlook)
+
+    def of_rows(self, changes: Sequence[MappedChange]) -> list[LinkChange]:
+        """The links of foreign keys of rows that are as they are."""
+        nothing = Forecast()
+        self._known = {}
+        found: list[LinkChange] = []
+        for change in changes:
+            concern = self.concerns.of(change.model)
+            for relation in concern.keys if concern is not None else ():
+                found.extend(link for _, link in self._of_key(change, relation, nothing))
+        return found
+
+    def of_pair(
+        self, event: str, relation: SQLRelation, near: tuple[Any, ...], far: tuple[Any, ...], *, door: str
+    ) -> LinkChange:
+        """The link that one row of a secondary table is.
+
+        Args:
+            event: ``link`` or ``unlink``.
+            relation: Whose secondary table.
+            near: What the row copies of the near end.
+            far: Likewise of the far end.
+            door: For `Change.door`.
+        """
+        facts = self.concerns.schema.facts
+        near_facts, far_facts = facts(relation.near_model), facts(relation.far_model)
+        near_end = RowEnd(self.host, near_facts, _names(near_facts, relation.near_columns), None, near)
+        far_end = RowEnd(self.host, far_facts, _names(far_facts, relation.far_columns), None, far)
+        link = self._link(event, relation, near_end, far_end, None)
+        link.door = door
+        return link
 
     def written(
         self, rows: Sequence[MappedChange], links: list[LinkChange], secondary: SecondaryLinks
@@ -107,12 +138,17 @@ class Links:
     ) -> tuple[tuple[Any, ...], LinkChange]:
         if related is None:
             related = self._held(relation, values)
-        key = (event, relation, change.state, values or related)
+        key = (event, relation, change.state or change, values or related)
         link = self._known.get(key)
         if link is None:
             # A link that is unset was one of the row as it was, under the key that it had.
             was = change.stored_key if event == "unlink" and change.event == "update" else None
-            near = RowEnd(self.host, change.facts, change.facts.key_names, change.state, was or None)
+            names = change.facts.key_names
+            near: RowEnd
+            if change.state is None:
+                near = ChangeEnd(self.host, change.facts, names, change, was or None)
+            else:
+                near = RowEnd(self.host, change.facts, names, change.state, was or None)
             far_facts = self.concerns.schema.facts(related.class_ if related is not None else relation.far_model)
             names = _names(far_facts, relation.far_columns)
             far = RowEnd(self.host, far_facts, names, related, values or None)
@@ -135,6 +171,7 @@ class Links:
         link = LinkChange(event, relation, near, far, tx=self.host.tx)
         if origin is not None:
             link.cause, link.parent, link.depth = origin.cause, origin.parent, origin.depth
+            link.door = origin.door
         return link
 
 

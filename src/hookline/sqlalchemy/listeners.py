@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.orm.session import SessionTransactionState
 from sqlalchemy.orm.unitofwork import UOWTransaction
@@ -14,7 +15,6 @@ from hookline.core.commit import committed, prepare, rolled_back, unknown
 from hookline.core.run import Steps, drive
 from hookline.core.transaction import Outcome, Transaction
 from hookline.sqlalchemy.asynchronous import wait
-from hookline.sqlalchemy.bypass import warn_of_bulk
 from hookline.sqlalchemy.change import EndedRowChange, RowChange
 from hookline.sqlalchemy.connections import Connections
 from hookline.sqlalchemy.constraints import Engines
@@ -22,6 +22,7 @@ from hookline.sqlalchemy.external import when_it_ends
 from hookline.sqlalchemy.flush import Flush
 from hookline.sqlalchemy.guard import kept_open
 from hookline.sqlalchemy.outcome import was_committed
+from hookline.sqlalchemy.statements.door import StatementDoor
 from hookline.sqlalchemy.stir import Stir
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Listeners:
     def __init__(self, attachment: Attachment) -> None:
         self.attachment = attachment
         self._engines = Engines()
-        self._connections = Connections()
+        self._door = StatementDoor(self.drive, self._engines)
+        self._connections = Connections(self._door)
 
     def session_events(self) -> Iterator[tuple[str, Callable[..., Any]]]:
         """The session events that are listened to."""
@@ -73,6 +75,11 @@ class Listeners:
         host = self.attachment.host_of(session)
         if host is None:
             return
+        self._before_flush(host, context, objects)
+        host.flushing = True
+
+    def _before_flush(self, host: SessionHost, context: UOWTransaction, objects: Any) -> None:
+        session = host.session
         concerns = host.schema.concerns(self.attachment.book.plan)
         classes = set(map(_class_of, session._new))
         classes.update(map(_class_of, session.identity_map._modified))
@@ -83,10 +90,13 @@ class Listeners:
         with kept_open(host):
             self.drive(host, flush.before())
         context.attributes[self] = flush  # type: ignore[index]
-        self._engines.flushing(flush)
+        self._engines.sending(flush)
 
     def after_flush(self, session: Session, context: UOWTransaction) -> None:
         """Take down what was written."""
+        known = self.attachment.known_host(session)
+        if known is not None:
+            known.flushing = False
         flush: Flush | None = context.attributes.get(self)  # type: ignore[call-overload]
         if flush is None:
             host = self.attachment.host_of(session)
@@ -103,7 +113,7 @@ class Listeners:
         flush: Flush | None = context.attributes.pop(self, None)  # type: ignore[call-overload]
         if flush is None:
             return
-        self._engines.flushing(None)
+        self._engines.sending(None)
         # SQLAlchemy has finished with this flush, but for releasing its subtransaction: hooks may flush, and
         # their queries autoflush, as they would anywhere else.
         session._flushing = False
@@ -115,10 +125,23 @@ class Listeners:
         finally:
             session._flushing = True
 
-    def do_orm_execute(self, state: ORMExecuteState) -> None:
-        """Say which hooks a bulk statement goes around."""
+    def do_orm_execute(self, state: ORMExecuteState) -> Any:
+        """Run hooks around statements of the ORM that write."""
         if state.is_insert or state.is_update or state.is_delete:
-            warn_of_bulk(self.attachment.book.plan, state)
+            host = self.attachment.host_of(state.session)
+            if host is not None and state.is_orm_statement:
+                return self._door.orm_execute(host, state)
+        return None
+
+    def save_mappings(
+        self, session: Session, send: Callable[..., None], mapper: Any, rows: Any, options: dict[str, Any]
+    ) -> None:
+        """Run hooks around the older bulk methods."""
+        host = self.attachment.host_of(session)
+        if host is None:
+            send(mapper, rows, **options)
+        else:
+            self._door.save_mappings(host, send, inspect(mapper).mapper, rows, options)
 
     # -- transaction
 
@@ -166,6 +189,8 @@ class Listeners:
         host = self.attachment.known_host(session)
         if host is None:
             return
+        host.flushing = False  # it may have failed
+        self._door.clear(host)
         good = host.committed is transaction
         if transaction.nested:
             if host.tx is not None:
@@ -181,7 +206,7 @@ class Listeners:
         host.tx, host.committing, host.committed = None, False, None
         host.stir = Stir(host.session)
         self._engines.committing(None)
-        self._engines.flushing(None)
+        self._engines.sending(None)
         self._connections.leave(host)
         if tx is None:
             return

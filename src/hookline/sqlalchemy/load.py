@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Select, select, tuple_
 from sqlalchemy.orm import Session
 
 from hookline.sqlalchemy.facts import Facts
@@ -42,17 +42,22 @@ def load_rows(session: Session, facts: Facts, keys: Iterable[Key], names: Sequen
     wanted = [facts.columns[name] for name in names]
     query = select(*key_columns, *wanted).select_from(facts.mapper.selectable)
     width = len(key_columns)
+    found = by_key(connection, query, key_columns, keys)
+    return {tuple(row[:width]): dict(zip(names, row[width:], strict=True)) for row in found}
+
+
+def by_key(
+    connection: Connection, query: Select[Any], key_columns: Sequence[Any], keys: Iterable[Key]
+) -> Iterator[Sequence[Any]]:
+    """The rows of a query whose keys are among these; as many queries as the number of parameters allows."""
     waiting = list(dict.fromkeys(keys))
-    rows: dict[Key, dict[str, Any]] = {}
     for start in range(0, len(waiting), _CHUNK):
         chunk = waiting[start : start + _CHUNK]
-        if width == 1:
+        if len(key_columns) == 1:
             among = key_columns[0].in_([key[0] for key in chunk])
         else:
             among = tuple_(*key_columns).in_(chunk)
-        for row in connection.execute(query.where(among)):
-            rows[tuple(row[:width])] = dict(zip(names, row[width:], strict=True))
-    return rows
+        yield from connection.execute(query.where(among))
 
 
 def load_values(session: Session, needs: Iterable[tuple[C, Key, Sequence[str]]]) -> Iterator[tuple[C, dict[str, Any]]]:

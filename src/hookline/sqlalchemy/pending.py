@@ -106,7 +106,7 @@ class Pending:
 
     def _make(self, event: str, state: State, concern: Concern) -> RowChange:
         if concern.asynchronous and not self.host.asynchronous:
-            raise _refusal(concern)
+            raise refusal(concern)
         change = RowChange(event, state, concern.facts, self.host)
         if concern.interest is None:
             change.followed = False
@@ -169,7 +169,8 @@ def _needs(stored: Iterable[RowChange]) -> Iterator[tuple[RowChange, Key, Sequen
         yield change, change.stored_key, names
 
 
-def _refusal(concern: Concern) -> AsyncHookError:
+def refusal(concern: Concern) -> AsyncHookError:
+    """The error about async hooks in a sync session."""
     names = ", ".join(str(hook) for hook in concern.asynchronous)
     return AsyncHookError(
         f"{names} {'is' if len(concern.asynchronous) == 1 else 'are'} async, but this is a sync session, where "

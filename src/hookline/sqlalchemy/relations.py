@@ -16,9 +16,11 @@ from sqlalchemy.orm import (
 
 from hookline.core.run import Unsettled
 from hookline.sqlalchemy.facts import Facts, State, maps
+from hookline.sqlalchemy.mapped import WRITTEN
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.host import SessionHost
+    from hookline.sqlalchemy.mapped import MappedChange
 
 Pair = tuple[Column[Any], Column[Any]]
 
@@ -50,6 +52,11 @@ class SQLRelation:
         self.far_names: list[str] = []
         self.sides: dict[object, str] = {}
         self.secondary: tuple[tuple[Any, ...], tuple[Any, ...]] = ((), ())
+
+    @property
+    def table(self) -> Any:
+        """The secondary table."""
+        return self.secondary[0][0].table
 
     def side_of(self, target: object) -> str | None:
         """From which side an attribute names this relation; None if it does not."""
@@ -288,3 +295,26 @@ class RowEnd:
     def identity(self) -> Hashable:
         """What tells this end from others of the same relation."""
         return self.facts.root, self.values
+
+
+class ChangeEnd(RowEnd):
+    """The end of a link that is a row which a statement writes."""
+
+    __slots__ = ("change",)
+
+    def __init__(
+        self, host: SessionHost, facts: Facts, names: tuple[str, ...], change: MappedChange,
+        values: tuple[Any, ...] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(host, facts, names, None, values)
+        self.change = change
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        return self._values or self.change.key_tuple or (None,) * len(self.names)
+
+    @property
+    def entity(self) -> Any:
+        if self.change.stage != WRITTEN or self.change.event == "delete":
+            return self.change.entity
+        return super().entity

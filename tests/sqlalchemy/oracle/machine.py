@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text
 
 from .database import Database
-from .links import Links
 from .play import first_step, step
 from .rules import CATALOGUE, CHECKS, EDITS
 from .schema import Account, Company, Order, Person, Vehicle
 from .shapes import Shape
+from .statements import Statements
 from .writes import Writes
 
 some = st.integers(0, 31)
 RULE_NAMES = [rule.name for rule in CHECKS + EDITS]
 
 
-class OracleMachine(Writes, Links):
+class OracleMachine(Writes, Statements):
     """One sequence: a rule book, a session on it, some transactions.
 
     Args:

@@ -1,0 +1,283 @@
+"""A change of one row by a statement: it holds its values itself."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm.attributes import instance_dict, instance_state
+from sqlalchemy.sql import ClauseElement
+
+from hookline.core.change import NOTHING
+from hookline.core.run import Unsettled
+from hookline.core.transaction import Outcome
+from hookline.errors import PhaseError
+from hookline.sqlalchemy.mapped import CHECKING, LIVE, WRITTEN, MappedChange
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.facts import Facts
+    from hookline.sqlalchemy.statements.write import StatementWrite
+
+_ABSENT: Any = object()
+
+
+class StatementChange(MappedChange):
+    """One row that a statement inserts, updates or deletes.
+
+    What hooks assign to columns of its entity before the write becomes part of the statement.
+
+    Attributes:
+        touched: The names that the statement may change; None if it is any.
+        unsettled: The names whose values only the write will tell.
+        left_out: Of an insert: the names that the statement does not name, and that become NULL.
+        foreseen: What the statement would have written to the fields that hooks edited.
+    """
+
+    state = None
+    unsettled: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()
+    foreseen: dict[str, Any] | None = None
+    _held: Any = None
+    _fields: frozenset[str] | None = None
+
+    def __init__(
+        self, event: str, facts: Facts, write: StatementWrite, old: dict[str, Any] | None, new: dict[str, Any] | None,
+        touched: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.event = event
+        self.facts = facts
+        self.model = self.group = facts.model
+        self.host, self.tx, self.door = write.host, write.tx, write.door
+        self._old, self._new, self.touched = old, new, touched
+
+    group: Any = None
+
+    # -- identity
+
+    @property
+    def key_tuple(self) -> tuple[Any, ...] | None:
+        row = self._old if self.event == "delete" else self._new
+        values = tuple([row.get(name) for name in self.facts.key_names])  # type: ignore[union-attr]
+        if any(isinstance(value, ClauseElement) for value in values):
+            return None
+        return None if all(value is None for value in values) else values
+
+    @property
+    def stored_key(self) -> tuple[Any, ...]:
+        row = self._old
+        return () if row is None else tuple([row[name] for name in self.facts.key_names])
+
+    @property
+    def identity_before(self) -> Hashable:
+        return self.facts.root, self.stored_key or self.key_tuple
+
+    # -- what hooks see
+
+    @property
+    def fields(self) -> frozenset[str]:
+        if self._fields is not None:
+            return self._fields
+        if self.event == "update":
+            fields = frozenset(self._differing())
+        else:
+            row = self.known_new() if self.event == "insert" else self.known_old()
+            fields = frozenset(name for name, value in row.items() if value is not None)
+        if self.stage == WRITTEN:
+            self._fields = fields
+        return fields
+
+    @property
+    def is_change(self) -> bool:
+        return self.event != "update" or next(self._differing(), None) is not None
+
+    def _differing(self) -> Iterator[str]:
+        old, new, equal = self._old, self._new, self.facts.equal
+        assert old is not None
+        assert new is not None
+        names = self.touched
+        if self.foreseen:
+            names = tuple(name for name in self.facts.names if name in old)
+        for name in names:
+            before, after = old[name], new[name]
+            if before is not after and (isinstance(after, ClauseElement) or not equal[name](before, after)):
+                yield name
+        if self.stage != WRITTEN:
+            for name in self.unsettled:
+                if name not in names:
+                    yield name
+
+    def known_old(self) -> Mapping[str, Any]:
+        return NOTHING if self._old is None else self._old
+
+    def known_new(self) -> Mapping[str, Any]:
+        return NOTHING if self._new is None else self._new
+
+    def read_old(self, name: str) -> Any:
+        row = self._old
+        if name not in self.facts.columns:
+            return self.derived(name, self.old)
+        assert row is not None
+        if name not in row:
+            if self.stage == WRITTEN and self.event == "update":
+                return self.read_new(name)  # a column that was not read, because the statement does not touch it
+            row.update(self.host.fetch(self, (name,)))
+        return row.get(name)
+
+    def read_new(self, name: str) -> Any:
+        row = self._new
+        if name not in self.facts.columns:
+            if self.stage != WRITTEN and name in self.facts.readable:
+                for one in self.facts.aliases.get(name, ()):
+                    self.read_new(one)  # raises Unsettled if it must
+                return getattr(self.entity, name)
+            return self.derived(name, self.new)
+        assert row is not None
+        if self.stage == CHECKING and name in self.unsettled:
+            raise Unsettled
+        if self.stage == LIVE and self._held is not None:
+            row = instance_dict(self._held) if name in instance_dict(self._held) else row
+        value = row.get(name, _ABSENT)
+        if value is not _ABSENT:
+            return value
+        if self.stage != WRITTEN and self.event == "insert":
+            return None
+        row.update(self.host.fetch(self, (name,)))
+        return row.get(name)
+
+    @property
+    def entity(self) -> Any:
+        """The session's object; of a row that is not inserted yet, a stand-in that the session does not hold."""
+        if self.stage == WRITTEN and self.event != "delete":
+            if self.tx.outcome is not Outcome.OPEN:
+                return self.host.entity_of(self, self._held)
+            return self._get(self.key_tuple)
+        if self._held is None:
+            self._held = self._stand_in() if self.event == "insert" else self._get(self.stored_key) or self._stand_in()
+            if self.event == "update":
+                names = (*self.touched, *(self.foreseen or ()))
+                instance_dict(self._held).update((name, self._new[name]) for name in names)  # type: ignore[index]
+        return self._held
+
+    def _get(self, key: tuple[Any, ...] | None) -> Any:
+        session = self.host.session
+        with session.no_autoflush:
+            return None if key is None else session.get(self.model, key)
+
+    def _stand_in(self) -> Any:
+        one = self.facts.mapper.class_manager.new_instance()
+        row = self._new if self._new is not None else self._old
+        assert row is not None
+        instance_dict(one).update(
+            (name, value)
+            for name, value in row.items()
+            if name not in self.unsettled or isinstance(value, ClauseElement)
+        )
+        if self.tx.outcome is Outcome.OPEN:
+            self.host.session.enable_relationship_loading(one)
+        return one
+
+    @property
+    def held(self) -> Any:
+        """The entity, if a hook has asked for it."""
+        return self._held
+
+    # -- editing
+
+    def write(self, name: str, value: Any) -> None:
+        self.check_editable(name)
+        if self._held is not None or name not in self.facts.columns:
+            setattr(self.entity, name, value)
+            return
+        self._edit(name, value)
+
+    def _edit(self, name: str, value: Any) -> None:
+        row = self._new
+        assert row is not None
+        if self.foreseen is None:
+            self.foreseen = {}
+        self.foreseen.setdefault(name, row.get(name, _ABSENT))
+        row[name] = value
+        if self.event == "insert" and not isinstance(value, ClauseElement):
+            self.unsettled -= {name}
+            self.left_out -= {name}
+
+    def drop(self, name: str) -> None:
+        self.check_editable(name)
+        self.write(name, self.read_old(name) if self.event == "update" else None)
+
+    def take_edits(self) -> None:
+        """Make edits of what hooks have assigned to the entity: they belong to the statement, not to a flush.
+
+        Raises:
+            PhaseError: The session holds the stand-in of a row that is not inserted yet, or it was given links.
+        """
+        if self._held is None or self.event == "delete":
+            return
+        state: Any = instance_state(self._held)
+        columns, row = self.facts.columns, instance_dict(self._held)
+        for name in [name for name in state.committed_state if name in columns]:
+            self._edit(name, row.get(name))
+            state.committed_state.pop(name)
+        if state.key is None:
+            if self.host.session._contains_state(state) or state.committed_state:
+                raise PhaseError(
+                    f"{self!r}: a hook has linked other objects to this row, or added it to the session, but a "
+                    f"statement inserts it, and the session does not hold it yet. Use the foreign key "
+                    f"(change.new[...] = ...), or do it in an `after` hook."
+                )
+        elif state.modified and not state.committed_state:
+            state._commit_all(row, self.host.session.identity_map)
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether hooks may have edited it."""
+        return bool(self.foreseen)
+
+    def edits(self) -> dict[str, Any]:
+        """What hooks have assigned, by name, where it is not what the statement would have written anyway."""
+        row = self._new
+        return {
+            name: row[name]  # type: ignore[index]
+            for name, before in (self.foreseen or {}).items()
+            if not isinstance(before, (int, str, float, type(None))) or row[name] is not before  # type: ignore[index]
+        }
+
+    # -- stages
+
+    def check(self) -> None:
+        """It is going to be checked: nothing can be edited any more."""
+        self.stage = CHECKING
+
+    def freeze(self, values: Mapping[str, Any] | None = None) -> None:
+        """It was written: keep its values, and those that the database told.
+
+        Args:
+            values: By name.
+        """
+        row = self._new
+        if row is not None:
+            for name in self.unsettled:
+                row.pop(name, None)
+            if self.unsettled and self.event == "update":
+                self.touched = tuple(dict.fromkeys((*self.touched, *self.unsettled)))
+            if values:
+                row.update(values)
+        self.stage = WRITTEN
+
+    def unknown_names(self) -> list[str]:
+        row = self._old if self.event == "delete" else self._new
+        return [name for name in self.facts.names if name not in row]  # type: ignore[operator]
+
+    def take_new(self, values: Mapping[str, Any]) -> None:
+        row = self._old if self.event == "delete" else self._new
+        row.update(values)  # type: ignore[union-attr]
+        self._fields = None
+
+    def load_all(self) -> None:
+        stage, self.stage = self.stage, LIVE
+        for name in self.facts.names:
+            if self._old is not None:
+                self.read_old(name)
+            if self._new is not None:
+                self.read_new(name)
+        self.stage = stage

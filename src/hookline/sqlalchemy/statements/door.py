@@ -1,0 +1,303 @@
+"""The door itself: which statements are followed, and when their hooks run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Connection, Delete, Insert, Update
+from sqlalchemy.engine.result import null_result
+from sqlalchemy.orm import Mapper, ORMExecuteState
+from sqlalchemy.sql.base import Executable
+
+from hookline.core.run import Steps
+from hookline.sqlalchemy.guard import kept_open
+from hookline.sqlalchemy.statements.bulk import ListedInsertion, ListedUpdate, is_listed
+from hookline.sqlalchemy.statements.insert import Insertion
+from hookline.sqlalchemy.statements.pairs import Pairs
+from hookline.sqlalchemy.statements.selected import SelectInsertion
+from hookline.sqlalchemy.statements.unfollowed import Unfollowable, go_around
+from hookline.sqlalchemy.statements.update import Alteration
+from hookline.sqlalchemy.statements.write import StatementWrite
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.constraints import Engines
+    from hookline.sqlalchemy.host import SessionHost
+    from hookline.sqlalchemy.statements.subject import Subject
+    from hookline.sqlalchemy.writing import Write
+
+Parameters = Mapping[str, Any]
+Sent = tuple[Executable, Sequence[Parameters], Parameters]
+
+
+class Followed(Protocol):
+    """A statement with its hooks."""
+
+    write: StatementWrite
+    statement: Any
+    parameters: list[Parameters]
+
+    def before(self, connection: Connection) -> Steps[None]:
+        """Find out what it is going to do, run `before` and `check`, and put edits into it."""
+
+    def after(self, result: Any) -> None:
+        """It was sent, with this result: keep what was written."""
+
+    @property
+    def extra(self) -> int:
+        """How many columns at the end of the ORM's result were asked for on behalf of hooks."""
+
+
+class StatementDoor:
+    """Runs hooks around the statements of one attachment's sessions.
+
+    Args:
+        drive: Runs steps in a session.
+        engines: Told what is being sent, for errors.
+    """
+
+    def __init__(self, drive: Callable[[SessionHost, Steps[None]], None], engines: Engines) -> None:
+        self._drive, self._engines = drive, engines
+
+    # -- what goes through a connection
+
+    def before_execute(
+        self, host: SessionHost, connection: Connection, statement: Any, several: Any, one: Any, options: Any
+    ) -> Sent:
+        """A statement is going to be sent."""
+        if isinstance(statement, (Update, Delete, Insert)) and options.get("hookline", True):
+            followed = self._followed(host, connection, statement, list(several) or [one], options)
+            if followed is not None:
+                host.sending.append((followed.statement, followed))
+                self._engines.sending(followed.write)
+                sets = followed.parameters
+                return (followed.statement, sets, {}) if len(sets) > 1 else (followed.statement, [], sets[0])
+        return statement, several, one
+
+    def after_execute(self, host: SessionHost, statement: Any, result: Any) -> None:
+        """A statement was sent."""
+        self._engines.sending(None)
+        while host.sending:
+            sent, followed = host.sending.pop()
+            if sent is not statement:  # it failed
+                followed.write.give_up()
+            else:
+                followed.after(result)
+                if host.collecting is not None:
+                    host.collecting.append(followed)
+                else:
+                    self._finish(host, [followed.write])
+                return
+
+    def clear(self, host: SessionHost) -> None:
+        """A transaction or savepoint is over: statements that were being sent have failed."""
+        while host.sending:
+            host.sending.pop()[1].write.give_up()
+
+    def _followed(
+        self, host: SessionHost, connection: Connection, statement: Any, parameters: list[Parameters], options: Any
+    ) -> Followed | None:
+        if host.muted or (host.flushing and _is_of_flush(statement, options)):
+            return None
+        concerns = host.schema.concerns(host.attachment.book.plan)
+        event = "update" if statement.is_update else "delete" if statement.is_delete else "insert"
+        subject = concerns.subjects.of(statement.table, event)
+        if subject is None:
+            return None
+        orm = statement._propagate_attrs.get("plugin_subject")
+        mapper: Mapper[Any] | None = subject.mapper if orm is None else orm.mapper
+        door = "Core statement" if orm is None else "ORM bulk"
+        try:
+            followed = _make(host, door, statement, parameters, mapper, subject)
+            self._prepare(host, followed.write, followed.before(connection))
+        except Unfollowable as reason:
+            go_around(host, statement, subject, event, reason)
+            return None
+        return followed
+
+    # -- what goes through the ORM
+
+    def orm_execute(self, host: SessionHost, state: ORMExecuteState) -> Any:
+        """A statement of the ORM: `after` hooks wait until the session's objects are synchronized."""
+        if is_listed(state.statement, state.execution_options):
+            return self._listed(host, state)
+        with collected(host) as sent:
+            result = state.invoke_statement()
+        if not sent:
+            return result
+        for followed in sent:
+            followed.write.synchronize()
+            result = without_last(result, followed.extra)
+        self._finish(host, [followed.write for followed in sent])
+        return result
+
+    def _listed(self, host: SessionHost, state: ORMExecuteState) -> Any:
+        statement: Any = state.statement
+        session, mapper = host.session, state.bind_mapper
+        assert mapper is not None
+        event = "insert" if state.is_insert else "update"
+        given: Any = state.parameters
+        rows = [given] if isinstance(given, Mapping) else list(given)
+        if not host.schema.concerns(host.attachment.book.plan).subjects.concerns(mapper, event):
+            return None
+        if not rows or statement._post_values_clause is not None:
+            return None
+        session._autoflush()
+        connection = session.connection(bind_arguments=state.bind_arguments)
+        if event == "update":
+            update = ListedUpdate(host, mapper, rows)
+            self._prepare(host, update.write, update.before(connection))
+            with self._muted(host, update.write):
+                result = state.invoke_statement(params=update.rows)
+            update.after()
+            update.write.synchronize()
+            self._finish(host, [update.write])
+            return result
+        insertion = ListedInsertion(host, mapper, rows)
+        self._prepare(host, insertion.write, insertion.before())
+        unknown = [getattr(mapper.class_, name) for name in insertion.unknown]
+        asked = bool(statement._returning)
+        if unknown:
+            ordered = statement._sort_by_parameter_order or len(rows) > 1
+            statement = statement.returning(*unknown, sort_by_parameter_order=ordered)
+        with self._muted(host, insertion.write):
+            result = state.invoke_statement(statement=statement, params=insertion.rows)
+        if unknown:
+            frozen = result.freeze()
+            own = len(unknown)
+            told = [dict(zip(insertion.unknown, row[-own:], strict=True)) for row in frozen()]
+            insertion.after(told)
+            result = without_last(frozen(), own) if asked else null_result()
+        else:
+            insertion.after(())
+        self._finish(host, [insertion.write])
+        return result
+
+    def save_mappings(
+        self, host: SessionHost, send: Callable[..., None], mapper: Mapper[Any], given: Any, options: dict[str, Any]
+    ) -> None:
+        """What the older bulk methods of a session write.
+
+        Args:
+            host: The session.
+            send: The session's own method.
+            mapper: The class.
+            given: Rows by attribute name, or states of objects.
+            options: Of the session's own method.
+        """
+        event = "update" if options["isupdate"] else "insert"
+        rows = list(given)
+        if not rows or not host.schema.concerns(host.attachment.book.plan).subjects.concerns(mapper, event):
+            send(mapper, rows, **options)
+            return
+        states: list[Any] = rows if options["isstates"] else []
+        if states:
+            names = host.schema.facts(mapper.class_).columns
+            changed_only = event == "update" and options["update_changed_only"]
+            rows = [
+                {
+                    name: value
+                    for name, value in state.dict.items()
+                    if name in names and (not changed_only or name in state.committed_state or names[name].primary_key)
+                }
+                for state in states
+            ]
+        options = {**options, "isstates": False, "update_changed_only": False}
+        if event == "update":
+            update = ListedUpdate(host, mapper, rows)
+            self._prepare(host, update.write, update.before(host.session.connection(bind_arguments={"mapper": mapper})))
+            with self._muted(host, update.write):
+                send(mapper, update.rows, **options)
+            update.after()
+            update.write.synchronize()
+            self._finish(host, [update.write])
+            return
+        insertion = ListedInsertion(host, mapper, rows)
+        self._prepare(host, insertion.write, insertion.before())
+        wanted = options["return_defaults"]
+        unknown = insertion.unknown
+        with self._muted(host, insertion.write):
+            send(mapper, insertion.rows, **{**options, "return_defaults": wanted or bool(unknown)})
+        insertion.after([{n: row[n] for n in unknown if n in row} for row in insertion.rows] if unknown else ())
+        if wanted:
+            _hand_back(mapper, states, given, insertion.rows)
+        self._finish(host, [insertion.write])
+
+    @contextmanager
+    def _muted(self, host: SessionHost, write: StatementWrite) -> Iterator[None]:
+        """For the time of a block, statements are part of something that is followed already."""
+        before, host.muted = host.muted, True
+        self._engines.sending(write)
+        try:
+            yield
+        except BaseException:  # whatever stopped it, nothing of it was written
+            write.give_up()
+            raise
+        finally:
+            host.muted = before
+            self._engines.sending(None)
+
+    def _prepare(self, host: SessionHost, write: StatementWrite, steps: Steps[None]) -> None:
+        try:
+            self._run(host, steps)
+        except BaseException:  # whatever stopped it, nothing is sent
+            write.give_up()
+            raise
+
+    def _run(self, host: SessionHost, steps: Steps[None]) -> None:
+        with kept_open(host):
+            self._drive(host, steps)
+
+    def _finish(self, host: SessionHost, sent: Sequence[Write]) -> None:
+        for write in sent:
+            self._run(host, write.after())
+        if host.stir.origins and not host.session._flushing:
+            host.flush()
+
+
+@contextmanager
+def collected(host: SessionHost) -> Iterator[list[Followed]]:
+    """For the time of a block, keep the statements that were sent for later."""
+    before, host.collecting = host.collecting, []
+    try:
+        yield host.collecting
+    finally:
+        host.collecting = before
+
+
+def without_last(result: Any, columns: int) -> Any:
+    """A result without its last columns, which were asked for on behalf of hooks."""
+    return result.columns(*range(len(result.keys()) - columns)) if columns else result
+
+
+def _hand_back(mapper: Mapper[Any], states: list[Any], given: Any, rows: list[dict[str, Any]]) -> None:
+    """Give the caller of an older bulk method the keys that it asked for."""
+    for number, row in enumerate(rows):
+        if not states:
+            given[number].update(row)
+            continue
+        state = states[number]
+        state.dict.update(row)
+        state.key = mapper.identity_key_from_primary_key(tuple(row[p.key] for p in mapper._identity_key_props))
+
+
+def _make(
+    host: SessionHost, door: str, statement: Any, parameters: list[Parameters], mapper: Mapper[Any] | None,
+    subject: Subject,
+) -> Followed:  # fmt: skip
+    if mapper is None or subject.mapper is None:
+        return Pairs(host, door, statement, parameters, subject)
+    if subject.relations:
+        raise Unfollowable(
+            f"{subject.table.name} is the table of {mapper.class_.__name__} and the secondary one of others"
+        )
+    if isinstance(statement, Insert):
+        kind = Insertion if statement.select is None else SelectInsertion
+        return kind(host, door, statement, parameters, mapper, subject.table)
+    return Alteration(host, door, statement, parameters, mapper, subject.table)
+
+
+def _is_of_flush(statement: Any, options: Any) -> bool:
+    """Whether it is the flush's own statement, not one that a listener sends in the middle of it."""
+    return options.get("compiled_cache") is not None or not statement._propagate_attrs

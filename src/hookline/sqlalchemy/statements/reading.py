@@ -1,0 +1,190 @@
+"""What an UPDATE or a DELETE is going to do, read from the database before it does: one query for all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Delete, Table, Update, bindparam, select, text, tuple_, type_coerce, update
+from sqlalchemy.orm import Mapper
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.elements import BindParameter
+
+from hookline.sqlalchemy.statements.layout import Layout, column_of
+from hookline.sqlalchemy.statements.unfollowed import Unfollowable
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.concern import Concerns
+
+Parameters = Mapping[str, Any]
+
+
+class Assignments:
+    """What an UPDATE sets: by column, a value or an expression.
+
+    Attributes:
+        values: The columns that are set to a value which Python knows.
+        expressions: Those that are set to what the database will compute.
+        clauses: All of them, as the statement has them.
+        called: Those whose value Python computes anew whenever it is asked.
+    """
+
+    def __init__(self, statement: Update, table: Table, parameters: Parameters) -> None:
+        self.values: dict[Any, Any] = {}
+        self.expressions: dict[Any, Any] = {}
+        self.clauses: dict[Any, Any] = {}
+        self.called: list[Any] = []
+        self._renamed: dict[str, str] = {}
+        given = getattr(statement, "_ordered_values", None) or (statement._values or {}).items()
+        for key, value in given:
+            column = column_of(table, key)
+            if column is None:
+                raise Unfollowable(f"it sets {key!s}, which is not a column of {table.name}")
+            self._take(column, value, parameters)
+        names = {bind.key for bind in embedded_binds(statement)}
+        for key, value in parameters.items():
+            column = table.c.get(key)
+            if column is not None and key not in names and column not in self.clauses:
+                self.values[column] = value
+                self._renamed[key] = f"hookline_{key}"
+                self.clauses[column] = bindparam(f"hookline_{key}", type_=column.type)
+        for column in table.columns:
+            if column.onupdate is not None and column not in self.clauses:
+                self._fill(column)
+
+    def renamed(self, parameters: Parameters) -> Parameters:
+        """The parameters, with names that SQLAlchemy does not keep for itself."""
+        return {self._renamed.get(key, key): value for key, value in parameters.items()}
+
+    def _take(self, column: Any, value: Any, parameters: Parameters) -> None:
+        self.clauses[column] = value
+        if not isinstance(value, BindParameter):
+            self.expressions[column] = value
+        elif value.key in parameters:
+            self.values[column] = parameters[value.key]
+        elif value.required:
+            raise Unfollowable(f"it needs a value for {value.key!r}, which was not given")
+        else:
+            self.values[column] = value.effective_value
+
+    def _fill(self, column: Any) -> None:
+        """A column that is set by itself: computed here, so that rules see what is written."""
+        default = column.onupdate
+        if default.is_scalar:
+            self.values[column] = self.clauses[column] = default.arg
+        elif default.is_callable:
+            try:
+                self.values[column] = self.clauses[column] = default.arg(None)
+            except Exception as error:  # a default that needs SQLAlchemy's own context cannot be had before
+                raise Unfollowable(
+                    f"the onupdate of {column} needs the context of its execution ({error!r})"
+                ) from error
+            self.called.append(column)
+        elif default.is_clause_element:
+            self.expressions[column] = self.clauses[column] = default.arg
+
+
+class Reading:
+    """The rows that a statement concerns.
+
+    Args:
+        statement: An UPDATE or a DELETE.
+        mapper: What it is about.
+        table: The table that it writes.
+        concerns: What the rule book wants.
+        assignments: Of an UPDATE: what it sets.
+    """
+
+    def __init__(
+        self, statement: Update | Delete, mapper: Mapper[Any], table: Table, concerns: Concerns,
+        assignments: Assignments | None,
+    ) -> None:  # fmt: skip
+        self.statement, self.mapper, self.table = statement, mapper, table
+        self.computed = dict(assignments.expressions) if assignments is not None else {}
+        self.layout = Layout(mapper, concerns, (assignments.clauses if assignments is not None else {}))
+        self._concerns = concerns
+
+    def rows(self, connection: Connection, parameters: Parameters) -> list[Sequence[Any]]:
+        """Read and lock the rows: the layout's columns, then what the expressions will give.
+
+        Args:
+            connection: Where.
+            parameters: Of the statement.
+        """
+        if connection.dialect.name == "sqlite":
+            take_write_lock(connection, self.table)
+        computed = [type_coerce(value, column.type) for column, value in self.computed.items()]
+        query: Any = select(*self.layout.columns, *computed)
+        criteria = self._criteria()
+        if not self.layout.joined:
+            query = query.select_from(self.table)
+            query._where_criteria = criteria
+            query._independent_ctes = self.statement._independent_ctes
+        else:
+            if len(_froms(self.statement)) > 1 and computed:
+                raise Unfollowable("it computes values from other tables, and its class has several tables of its own")
+            keys: Any = select(*self.table.primary_key.columns).select_from(self.table).correlate(None)
+            keys._where_criteria = criteria
+            keys._independent_ctes = self.statement._independent_ctes
+            query = query.select_from(self.layout.source)
+            columns = list(self.table.primary_key.columns)
+            query = query.where((columns[0] if len(columns) == 1 else tuple_(*columns)).in_(keys))
+        if connection.dialect.name != "sqlite":
+            query = query.with_for_update(of=self.table)
+        options = {"compiled_cache": None} if self.statement._independent_ctes else {}
+        names = {bind.key for bind in embedded_binds(self.statement)}
+        given = {key: value for key, value in parameters.items() if key in names}
+        result = connection.execute(query, given, execution_options=options)
+        return self._distinct(result.all())
+
+    def _criteria(self) -> tuple[Any, ...]:
+        criteria = tuple(self.statement._where_criteria)
+        if self.statement._propagate_attrs.get("compile_state_plugin") == "orm":
+            criteria += _orm_criteria(self.statement, self.mapper)
+        return criteria
+
+    def _distinct(self, rows: Sequence[Any]) -> list[Any]:
+        """Each row once: of a statement on several tables, the database takes any of the matching ones."""
+        if len(_froms(self.statement)) < 2:
+            return list(rows)
+        keys = [self.layout.columns.index(column) for column in self.table.primary_key.columns]
+        found: dict[tuple[Any, ...], Any] = {}
+        for row in rows:
+            key = tuple(row[place] for place in keys)
+            if found.setdefault(key, row) != row:
+                raise Unfollowable(f"several rows of other tables match the row {key} of {self.table.name}")
+        return list(found.values())
+
+
+def take_write_lock(connection: Connection, table: Table) -> None:
+    """On SQLite: become the writer now, so that nobody writes between the reading and the writing."""
+    column = next(iter(table.columns))
+    connection.execute(update(table).values({column: column}).where(text("0")), execution_options={"hookline": False})
+
+
+def _orm_criteria(statement: Any, mapper: Mapper[Any]) -> tuple[Any, ...]:
+    """What the ORM adds: the class of single-table inheritance, and ``with_loader_criteria``."""
+    from sqlalchemy.sql.base import CompileState
+
+    attributes: dict[Any, Any] = {}
+    for option in statement._with_options:
+        if option._is_criteria_option:
+            option.get_global_criteria(attributes)
+    plugin: Any = CompileState._get_plugin_class_for_plugin(statement, "orm")
+    return tuple(plugin._adjust_for_extra_criteria(attributes, mapper))
+
+
+def _froms(statement: Any) -> list[Any]:
+    """The tables that an UPDATE or DELETE is about, with those that its conditions and values name."""
+    found: dict[Any, None] = dict.fromkeys(statement.table._from_objects)
+    for clause in statement._where_criteria:
+        found.update(dict.fromkeys(clause._from_objects))
+    for value in (statement._values or {}).values() if isinstance(statement, Update) else ():
+        if isinstance(value, ClauseElement):
+            found.update(dict.fromkeys(value._from_objects))
+    return list(found)
+
+
+def embedded_binds(statement: Any) -> Iterable[Any]:
+    """The parameters that a statement has in it."""
+    return statement._get_embedded_bindparams()  # type: ignore[no-any-return]

@@ -1,0 +1,85 @@
+"""What a statement on a table is about: the classes and relations of the table that hooks concern."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Table
+from sqlalchemy.orm import Mapper, mapperlib
+
+from hookline.core.events import COMMIT_PHASES, PHASES
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.concern import Concerns
+    from hookline.sqlalchemy.relations import SQLRelation
+
+
+class Subject:
+    """A table with the mapper of its rows, if hooks concern them, and the relations that it is the secondary table of.
+
+    Attributes:
+        table: The table.
+        mapper: The highest mapper whose own table it is; None if none is concerned.
+        relations: The relations with hooks.
+    """
+
+    def __init__(self, table: Table, mapper: Mapper[Any] | None, relations: tuple[SQLRelation, ...]) -> None:
+        self.table, self.mapper, self.relations = table, mapper, relations
+
+
+class Subjects:
+    """The subjects of one plan, found when first asked for."""
+
+    def __init__(self, concerns: Concerns) -> None:
+        self._concerns = concerns
+        self._of: dict[tuple[Any, str], Subject | None] = {}
+
+    def of(self, table: Any, event: str) -> Subject | None:
+        """What a statement on a table is about; None if it concerns no hook.
+
+        Args:
+            table: The table.
+            event: What the statement does: ``insert``, ``update`` or ``delete``.
+        """
+        at = (table, event)
+        try:
+            return self._of[at]
+        except KeyError:
+            found = self._of[at] = self._find(table, event)
+            return found
+
+    def _find(self, table: Any, event: str) -> Subject | None:
+        table = table._deannotate() if table._annotations else table
+        own = [mapper for registry in mapperlib._all_registries() for mapper in registry.mappers]
+        here = [mapper for mapper in own if mapper.local_table is table]
+        mapper = next((m for m in here if m.inherits is None or m.inherits.local_table is not table), None)
+        if mapper is not None and not self.concerns(mapper, event):
+            mapper = None
+        relations: tuple[SQLRelation, ...] = ()
+        if self._concerns.links:
+            known = self._concerns.schema.relations
+            known.learn(own)
+            relations = tuple(
+                one for one in known if one.kind == "secondary" and one.table is table and self._concerns.hooked(one)
+            )
+        if mapper is None and not relations:
+            return None
+        return Subject(table, mapper, relations)
+
+    def concerns(self, mapper: Mapper[Any], event: str) -> bool:
+        """Whether an event of a class, or of a subclass, concerns any hook, or a net change that hooks ask for."""
+        plan = self._concerns.plan
+        for one in mapper.self_and_descendants:
+            concern = self._concerns.of(one.class_)
+            if concern is None:
+                continue
+            if concern.keys:
+                return True
+            interest = concern.interest
+            if interest is not None and (
+                not interest.phases.isdisjoint(COMMIT_PHASES)
+                or any(plan.for_row(phase, event, one.class_) for phase in PHASES)
+                or any(issubclass(one.class_, followed) for followed in plan.followed)
+            ):
+                return True
+        return False

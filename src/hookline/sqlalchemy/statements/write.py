@@ -1,0 +1,209 @@
+"""One statement with its hooks: `before` and `check` on what it is going to write, `after` on what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from hookline.core.change import Change
+from hookline.core.link import LinkChange
+from hookline.core.run import Steps, first_of, run_phase
+from hookline.errors import PhaseError, ValidationError
+from hookline.sqlalchemy.load import load_values
+from hookline.sqlalchemy.pending import refusal
+from hookline.sqlalchemy.writing import Write
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.host import SessionHost
+    from hookline.sqlalchemy.relations import SQLRelation
+    from hookline.sqlalchemy.statements.change import StatementChange
+
+CHUNK: Final = 10_000
+"""Changes that hooks are given at once."""
+
+
+class StatementWrite(Write):
+    """The changes of one statement.
+
+    Args:
+        host: The session.
+        door: How the statement came in, for `Change.door`.
+
+    Attributes:
+        told: All rows that hooks were told of, or would have been.
+        edited: Whether hooks edited any row.
+    """
+
+    rows: list[StatementChange]
+
+    def __init__(self, host: SessionHost, door: str) -> None:
+        super().__init__(host)
+        self.door = door
+        self.rows = []
+        self.told: list[StatementChange] = []
+        self.edited = False
+        tx = self.tx
+        self._origin = (tx.cause, first_of(tx.subject)) if tx.cause is not None else host.caller
+
+    def before(self, changes: list[StatementChange], links: Sequence[LinkChange] = ()) -> Steps[None]:
+        """Run `before`, then `check`, on what a statement is going to write.
+
+        Args:
+            changes: Of rows.
+            links: Of a secondary table; those of foreign keys follow from the rows.
+
+        Raises:
+            ValidationError: All that these hooks refused.
+            HookLoopError: They go on causing each other's writes.
+        """
+        self.told = changes
+        self._introduce(changes)
+        for link in links:
+            link.cause, link.parent = self._origin
+            link.depth = 0 if link.cause is None else 1 if link.parent is None else link.parent.depth + 1
+        refusals: list[ValidationError] = []
+        if self._ruled(changes, links, "before"):
+            told = [change for change in changes if change.is_change]
+            yield from self._phase("before", told, [*self._links_of(told), *links], refusals)
+            for change in changes:
+                change.take_edits()
+                if change.is_edited and change.edits():
+                    self.edited = True
+        self.rows = [change for change in changes if change.is_change]
+        self.links = [*self._links_of(self.rows), *links]
+        for change in self.rows:
+            change.check()
+        if self._ruled(self.rows, self.links, "check"):
+            sizes = self._sizes()
+            for link in self.links:
+                link.unsettle(True)
+            yield from self._phase("check", self.rows, self.links, refusals)
+            for link in self.links:
+                link.unsettle(False)
+            if self._sizes() != sizes:
+                raise PhaseError(
+                    "A `check` hook added, deleted or edited objects, but no `before` hook would see that "
+                    "write. Move it to a `before`, `after` or `before_commit` hook."
+                )
+        if refusals:
+            raise ValidationError.gather(refusals)
+
+    def written(self) -> None:
+        """The statement was sent, and its rows are frozen: read what it computed, find their links again."""
+        needs = [(c, c.key_tuple or (), sorted(c.unsettled - set(c.known_new()))) for c in self.rows if c.unsettled]
+        for change, values in load_values(self.host.session, needs):
+            change.take_new(values)
+        secondary = [link for link in self.links if cast("SQLRelation", link.kind).kind == "secondary"]
+        if self.concerns.links:
+            self.links = [*self.found.of_rows(self.rows), *secondary]
+            for link in self.links:
+                for end in link.ends:
+                    end.freeze()
+        control = self.tx.book.surroundings.control
+        if control is not None:
+            for one in (*self.rows, *self.links):
+                one.control = control
+
+    @property
+    def kept(self) -> bool:
+        """Whether anything is done with the changes once they are written."""
+        later = ("after", "before_commit", "after_commit", "after_rollback")
+        models = {change.model for change in self.rows}
+        return (
+            bool(self.links)
+            or bool(self.put_off)
+            or any(
+                (concern := self.concerns.of(model)) is not None
+                and (
+                    bool(concern.keys)
+                    or not concern.phases.isdisjoint(later)
+                    or any(issubclass(model, one) for one in self.plan.followed)
+                )
+                for model in models
+            )
+        )
+
+    def _introduce(self, changes: list[StatementChange]) -> None:
+        asynchronous = self.host.asynchronous
+        for model in {change.model for change in changes}:
+            concern = self.concerns.of(model)
+            if concern is not None and concern.asynchronous and not asynchronous:
+                raise refusal(concern)
+        if self._origin[0] is not None or self._origin[1] is not None:
+            for change in changes:
+                change.caused_by(self._origin)
+            for change in changes[:1]:
+                self.check_depth(change)
+        unfollowed = {c.model for c in changes if (con := self.concerns.of(c.model)) is None or con.interest is None}
+        if unfollowed:
+            for change in changes:
+                change.followed = change.model not in unfollowed
+
+    def _ruled(self, changes: Sequence[StatementChange], links: Sequence[LinkChange], phase: str) -> bool:
+        models = {change.model for change in changes}
+        if any((concern := self.concerns.of(model)) is not None and phase in concern.phases for model in models):
+            return True
+        if any(self.has(phase, link) for link in links):
+            return True
+        return any(
+            hook.phase == phase
+            for model in models
+            if (concern := self.concerns.of(model)) is not None
+            for relation in concern.keys
+            for hook in self.plan.link_hooks(relation)
+        )
+
+    def _links_of(self, changes: Sequence[StatementChange]) -> list[LinkChange]:
+        return self.found.of_rows(changes) if self.concerns.links else []
+
+    def _phase(
+        self, phase: str, changes: Sequence[StatementChange], links: Sequence[LinkChange],
+        refusals: list[ValidationError],
+    ) -> Steps[None]:  # fmt: skip
+        stir, scope = self.host.stir, self.host.scope()
+        everything: list[Change[Any]] = [*changes, *links]
+        before = self.tx.pending
+        # As in a flush, a hook's query does not write what is pending: the statement comes first.
+        with self.host.session.no_autoflush:
+            for some in chunks(everything):
+                self.tx.pending = some
+                stir.reset()
+                yield from run_phase(
+                    self.tx, self.plan, phase, some, scope, refusals=refusals,
+                    put_off=self.put_off if phase == "check" else None, observer=stir if phase == "before" else None,
+                )  # fmt: skip
+                stir.finish()
+                if refusals:
+                    break
+        self.tx.pending = before
+
+    def give_up(self) -> None:
+        """It is not sent, or it failed: objects forget the values that were going to be written."""
+        self._forget(self.told)
+
+    def synchronize(self) -> None:
+        """It was sent: objects that hooks asked for, or whose rows they edited, load what was really written."""
+        self._forget(change for change in self.told if change.held is not None or change.is_edited)
+
+    def _forget(self, changes: Iterable[StatementChange]) -> None:
+        session = self.host.session
+        for change in changes:
+            if change.event == "update":
+                key = change.facts.mapper.identity_key_from_primary_key(change.stored_key)
+                held = session.identity_map.get(key)
+                if held is not None:
+                    session.expire(held, [*change.touched, *(change.foreseen or ())])
+
+    def _sizes(self) -> tuple[int, int, int]:
+        session = self.host.session
+        return len(session._new), len(session._deleted), len(session.identity_map._modified)
+
+
+def chunks(changes: list[Change[Any]]) -> Iterator[list[Change[Any]]]:
+    """The changes, as many at once as hooks are given."""
+    if len(changes) <= CHUNK:
+        if changes:
+            yield changes
+        return
+    for start in range(0, len(changes), CHUNK):
+        yield changes[start : start + CHUNK]
