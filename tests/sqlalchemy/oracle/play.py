@@ -68,6 +68,7 @@ class Play(RuleBasedStateMachine):
         self.hooks = Hooks()
         self.witness = Witness(database.counts)
         self.in_force: list[Rule] = []
+        self.by_statements = False
         restart_ticks()
         database.clear()
         database.counts["sequences"] += 1
@@ -146,6 +147,7 @@ class Play(RuleBasedStateMachine):
             self.tell(f"savepoint{len(self.savepoints)}.rollback()")
             self.database.run(self.session, self.savepoints.pop().rollback)
             self.witness.ledger.rollback()
+            self.load_again()
         else:
             self.roll_back_all()
 
@@ -154,6 +156,12 @@ class Play(RuleBasedStateMachine):
         self.database.run(self.session, self.sync_session.rollback)
         self.savepoints = []
         self.ended(committed=False)
+        self.load_again()
+
+    def load_again(self) -> None:
+        """Rows that statements have written came and went without their objects."""
+        if self.by_statements:
+            self.load()
 
     def alive(self, *models: type) -> list[Any]:
         """Entities that a user may still write to."""

@@ -54,6 +54,7 @@ class Statements(Links):
 
     def by_statement(self, line: str, function: Any) -> None:
         """Nothing is pending when a statement of Core comes: only those of the ORM write it first."""
+        self.by_statements = True
         if self.perform("session.flush()", self.sync_session.flush) and self.perform(line, function):
             self.perform("session.expire_all(); load everything", self.sync_session.expire_all)
             self.load()

@@ -30,12 +30,15 @@ class StatementChange(MappedChange):
         touched: The names that the statement may change; None if it is any.
         unsettled: The names whose values only the write will tell.
         left_out: Of an insert: the names that the statement does not name, and that become NULL.
+        elsewhere: What hooks of other rows have assigned to its entity, which is a write of its own.
+        of: The statement.
         foreseen: What the statement would have written to the fields that hooks edited.
     """
 
     state = None
     unsettled: frozenset[str] = frozenset()
     left_out: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
     foreseen: dict[str, Any] | None = None
     _held: Any = None
     _fields: frozenset[str] | None = None
@@ -47,6 +50,7 @@ class StatementChange(MappedChange):
         self.event = event
         self.facts = facts
         self.model = self.group = facts.model
+        self.of = write
         self.host, self.tx, self.door = write.host, write.tx, write.door
         self._old, self._new, self.touched = old, new, touched
 
@@ -98,13 +102,13 @@ class StatementChange(MappedChange):
         if self.foreseen:
             names = tuple(name for name in self.facts.names if name in old)
         for name in names:
+            if name in self.unsettled and self.stage != WRITTEN:
+                continue
             before, after = old[name], new[name]
             if before is not after and (isinstance(after, ClauseElement) or not equal[name](before, after)):
                 yield name
         if self.stage != WRITTEN:
-            for name in self.unsettled:
-                if name not in names:
-                    yield name
+            yield from self.unsettled
 
     def known_old(self) -> Mapping[str, Any]:
         return NOTHING if self._old is None else self._old
@@ -134,7 +138,7 @@ class StatementChange(MappedChange):
         assert row is not None
         if self.stage == CHECKING and name in self.unsettled:
             raise Unsettled
-        if self.stage == LIVE and self._held is not None:
+        if self.stage == LIVE and self._held is not None and name not in self.elsewhere:
             row = instance_dict(self._held) if name in instance_dict(self._held) else row
         value = row.get(name, _ABSENT)
         if value is not _ABSENT:
@@ -152,11 +156,17 @@ class StatementChange(MappedChange):
                 return self.host.entity_of(self, self._held)
             return self._get(self.key_tuple)
         if self._held is None:
-            self._held = self._stand_in() if self.event == "insert" else self._get(self.stored_key) or self._stand_in()
-            if self.event == "update":
-                names = (*self.touched, *(self.foreseen or ()))
-                instance_dict(self._held).update((name, self._new[name]) for name in names)  # type: ignore[index]
+            if self.event == "insert":
+                self._held = self._stand_in()
+            else:
+                self.hold(self._get(self.stored_key) or self._stand_in())
         return self._held
+
+    def hold(self, entity: Any) -> None:
+        """Let hooks have an object of the session."""
+        self._held = entity
+        if self.event == "update" and self.stage != WRITTEN:
+            self.of.held.take(self, entity)
 
     def _get(self, key: tuple[Any, ...] | None) -> Any:
         session = self.host.session
@@ -177,9 +187,9 @@ class StatementChange(MappedChange):
         return one
 
     @property
-    def held(self) -> Any:
-        """The entity, if a hook has asked for it."""
-        return self._held
+    def is_held(self) -> bool:
+        """Whether hooks may have seen its object."""
+        return self._held is not None
 
     # -- editing
 
@@ -193,6 +203,8 @@ class StatementChange(MappedChange):
     def _edit(self, name: str, value: Any) -> None:
         row = self._new
         assert row is not None
+        if self.event == "update":
+            self.read_old(name)  # while it can be read
         if self.foreseen is None:
             self.foreseen = {}
         self.foreseen.setdefault(name, row.get(name, _ABSENT))
@@ -215,7 +227,7 @@ class StatementChange(MappedChange):
             return
         state: Any = instance_state(self._held)
         columns, row = self.facts.columns, instance_dict(self._held)
-        for name in [name for name in state.committed_state if name in columns]:
+        for name in [name for name in state.committed_state if name in columns and name not in self.elsewhere]:
             self._edit(name, row.get(name))
             state.committed_state.pop(name)
         if state.key is None:

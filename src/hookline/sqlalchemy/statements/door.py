@@ -230,7 +230,8 @@ class StatementDoor:
         before, host.muted = host.muted, True
         self._engines.sending(write)
         try:
-            yield
+            with host.session.no_autoflush:  # what hooks have made pending comes after the statement
+                yield
         except BaseException:  # whatever stopped it, nothing of it was written
             write.give_up()
             raise

@@ -11,6 +11,7 @@ from hookline.core.run import Steps, first_of, run_phase
 from hookline.errors import PhaseError, ValidationError
 from hookline.sqlalchemy.load import load_values
 from hookline.sqlalchemy.pending import refusal
+from hookline.sqlalchemy.statements.held import Held
 from hookline.sqlalchemy.writing import Write
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class StatementWrite(Write):
         door: How the statement came in, for `Change.door`.
 
     Attributes:
+        held: The objects that the session holds of its rows.
         told: All rows that hooks were told of, or would have been.
         edited: Whether hooks edited any row.
     """
@@ -40,6 +42,7 @@ class StatementWrite(Write):
         super().__init__(host)
         self.door = door
         self.rows = []
+        self.held = Held(host, self.tx)
         self.told: list[StatementChange] = []
         self.edited = False
         tx = self.tx
@@ -61,7 +64,15 @@ class StatementWrite(Write):
         for link in links:
             link.cause, link.parent = self._origin
             link.depth = 0 if link.cause is None else 1 if link.parent is None else link.parent.depth + 1
+        try:
+            yield from self._rule(changes, links)
+        finally:
+            self.held.release()
+
+    def _rule(self, changes: list[StatementChange], links: Sequence[LinkChange]) -> Steps[None]:
         refusals: list[ValidationError] = []
+        if any(self._ruled(changes, links, phase) for phase in ("before", "check")):
+            self.held.find(changes)
         if self._ruled(changes, links, "before"):
             told = [change for change in changes if change.is_change]
             yield from self._phase("before", told, [*self._links_of(told), *links], refusals)
@@ -182,8 +193,8 @@ class StatementWrite(Write):
         self._forget(self.told)
 
     def synchronize(self) -> None:
-        """It was sent: objects that hooks asked for, or whose rows they edited, load what was really written."""
-        self._forget(change for change in self.told if change.held is not None or change.is_edited)
+        """It was sent: objects that hooks have seen, or whose rows they edited, load what was really written."""
+        self._forget(change for change in self.told if change.is_held or change.is_edited)
 
     def _forget(self, changes: Iterable[StatementChange]) -> None:
         session = self.host.session
@@ -192,7 +203,8 @@ class StatementWrite(Write):
                 key = change.facts.mapper.identity_key_from_primary_key(change.stored_key)
                 held = session.identity_map.get(key)
                 if held is not None:
-                    session.expire(held, [*change.touched, *(change.foreseen or ())])
+                    names = {*change.touched, *(change.foreseen or ())} - change.elsewhere
+                    session.expire(held, names)
 
     def _sizes(self) -> tuple[int, int, int]:
         session = self.host.session
