@@ -116,11 +116,12 @@ class ListedUpdate:
     def _change(self, layout: Layout, row: dict[str, Any], stored: Sequence[Any] | None) -> StatementChange | None:
         if stored is None:  # SQLAlchemy will say that it is not there
             return None
-        facts, take = layout.of(layout.model_of(stored))
-        old = take(stored)
+        model = layout.model_of(stored)
+        facts = self.write.concerns.schema.facts(model)
         known = {name: value for name, value in row.items() if name in facts.columns}
         version = facts.mapper.version_id_col
-        change = StatementChange("update", facts, self.write, old, {**old, **known}, tuple(known))
+        kind = layout.kind(model, {facts.columns[name]: value for name, value in known.items()})
+        change = StatementChange("update", facts, self.write, kind, stored)
         change.unsettled = frozenset(
             [name for name in facts.silent if name not in row or facts.columns[name] is version]
             + [name for name, value in known.items() if isinstance(value, ClauseElement)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm.attributes import instance_dict, instance_state
@@ -12,10 +12,11 @@ from hookline.core.change import NOTHING
 from hookline.core.run import Unsettled
 from hookline.core.transaction import Outcome
 from hookline.errors import PhaseError
-from hookline.sqlalchemy.mapped import CHECKING, LIVE, WRITTEN, MappedChange
+from hookline.sqlalchemy.mapped import CHECKING, LIVE, WRITTEN, MappedChange, NewRow, OldRow
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.facts import Facts
+    from hookline.sqlalchemy.statements.layout import RowKind
     from hookline.sqlalchemy.statements.write import StatementWrite
 
 _ABSENT: Any = object()
@@ -29,6 +30,7 @@ class StatementChange(MappedChange):
     Attributes:
         touched: The names that the statement may change; None if it is any.
         unsettled: The names whose values only the write will tell.
+        changed: Whether it writes anything, as far as that is known.
         left_out: Of an insert: the names that the statement does not name, and that become NULL.
         elsewhere: What hooks of other rows have assigned to its entity, which is a write of its own.
         of: The statement.
@@ -40,21 +42,42 @@ class StatementChange(MappedChange):
     left_out: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
     foreseen: dict[str, Any] | None = None
+    changed: bool | None = None
+    group: Any = None
+    touched: tuple[str, ...] = ()
+    _kind: RowKind
+    _read: Sequence[Any] = ()
+    _old_values: dict[str, Any] | None = None
+    _new_values: dict[str, Any] | None = None
     _held: Any = None
     _fields: frozenset[str] | None = None
 
     def __init__(
-        self, event: str, facts: Facts, write: StatementWrite, old: dict[str, Any] | None, new: dict[str, Any] | None,
-        touched: tuple[str, ...] = (),
+        self, event: str, facts: Facts, write: StatementWrite, row: RowKind | None = None, read: Sequence[Any] = (),
+        new: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.event = event
         self.facts = facts
         self.model = self.group = facts.model
         self.of = write
         self.host, self.tx, self.door = write.host, write.tx, write.door
-        self._old, self._new, self.touched = old, new, touched
+        self._new_values = new
+        if row is not None:
+            self._kind, self._read, self.touched = row, read, row.touched
 
-    group: Any = None
+    @property
+    def _old(self) -> dict[str, Any] | None:
+        values = self._old_values
+        if values is None and self.event != "insert":
+            values = self._old_values = self._kind.take(self._read)
+        return values
+
+    @property
+    def _new(self) -> dict[str, Any] | None:
+        values = self._new_values
+        if values is None and self.event != "delete":
+            values = self._new_values = self._kind.written(self._read)
+        return values
 
     # -- identity
 
@@ -78,6 +101,26 @@ class StatementChange(MappedChange):
     # -- what hooks see
 
     @property
+    def old(self) -> Mapping[str, Any]:
+        row = self._old_row
+        if row is None:
+            row = self._old_row = NOTHING if self.event == "insert" else _Old(self, self._kind, self._read)
+        return row
+
+    @property
+    def new(self) -> Any:
+        row = self._new_row
+        if row is None:
+            if self.event == "delete":
+                row = NOTHING
+            elif self._new_values is None:
+                row = _New(self, self._kind, self._read)
+            else:
+                row = NewRow(self)
+            self._new_row = row
+        return row
+
+    @property
     def fields(self) -> frozenset[str]:
         if self._fields is not None:
             return self._fields
@@ -92,7 +135,10 @@ class StatementChange(MappedChange):
 
     @property
     def is_change(self) -> bool:
-        return self.event != "update" or next(self._differing(), None) is not None
+        known = self.changed
+        if known is None:
+            known = self.changed = self.event != "update" or next(self._differing(), None) is not None
+        return known
 
     def _differing(self) -> Iterator[str]:
         old, new, equal = self._old, self._new, self.facts.equal
@@ -104,7 +150,8 @@ class StatementChange(MappedChange):
         for name in names:
             if name in self.unsettled and self.stage != WRITTEN:
                 continue
-            before, after = old[name], new[name]
+            before = old[name]
+            after = new.get(name, before)  # a column that was read because somebody asked for it
             if before is not after and (isinstance(after, ClauseElement) or not equal[name](before, after)):
                 yield name
         if self.stage != WRITTEN:
@@ -209,6 +256,7 @@ class StatementChange(MappedChange):
             self.foreseen = {}
         self.foreseen.setdefault(name, row.get(name, _ABSENT))
         row[name] = value
+        self.changed = None
         if self.event == "insert" and not isinstance(value, ClauseElement):
             self.unsettled -= {name}
             self.left_out -= {name}
@@ -256,7 +304,7 @@ class StatementChange(MappedChange):
 
     # -- stages
 
-    def check(self) -> None:
+    def settle(self) -> None:
         """It is going to be checked: nothing can be edited any more."""
         self.stage = CHECKING
 
@@ -271,6 +319,7 @@ class StatementChange(MappedChange):
             for name in self.unsettled:
                 row.pop(name, None)
             if self.unsettled and self.event == "update":
+                self.changed = None
                 self.touched = tuple(dict.fromkeys((*self.touched, *self.unsettled)))
             if values:
                 row.update(values)
@@ -283,7 +332,7 @@ class StatementChange(MappedChange):
     def take_new(self, values: Mapping[str, Any]) -> None:
         row = self._old if self.event == "delete" else self._new
         row.update(values)  # type: ignore[union-attr]
-        self._fields = None
+        self._fields = self.changed = None
 
     def load_all(self) -> None:
         stage, self.stage = self.stage, LIVE
@@ -293,3 +342,37 @@ class StatementChange(MappedChange):
             if self._new is not None:
                 self.read_new(name)
         self.stage = stage
+
+
+class _Old(OldRow):
+    """A row as it was read: its values are found without asking the change."""
+
+    __slots__ = ("_places", "_read")
+
+    def __init__(self, change: StatementChange, kind: RowKind, read: Sequence[Any]) -> None:
+        self._change, self._places, self._read = change, kind.places, read
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._read[self._places[name]]
+        except KeyError:
+            return self._change.read_old(name)
+
+
+class _New(NewRow):
+    """A row as it will be: as long as nobody has edited it, its values are found without asking the change."""
+
+    __slots__ = ("_kind", "_read")
+
+    def __init__(self, change: StatementChange, kind: RowKind, read: Sequence[Any]) -> None:
+        self._change, self._kind, self._read = change, kind, read
+
+    def __getitem__(self, name: str) -> Any:
+        change: Any = self._change
+        if change._new_values is None and not change.unsettled:
+            kind = self._kind
+            if name in kind.computed:
+                return self._read[kind.computed[name]]
+            if name in kind.known:
+                return kind.known[name]
+        return change.read_new(name)

@@ -49,8 +49,10 @@ class Held:
         state = instance_state(entity)
         self._changes[state] = change
         state.__dict__["_modified_event"] = self._report
-        row, names = instance_dict(entity), (*change.touched, *(change.foreseen or ()))
-        row.update((name, value) for name, value in change.known_new().items() if name in names)
+        row, new = instance_dict(entity), change.known_new()
+        names = {*change.touched, *(change.foreseen or ())}.difference(state.committed_state, change.unsettled)
+        row.update((name, new[name]) for name in names)
+        state._commit(row, names)  # they are not expired any more
 
     def release(self) -> None:
         """Watch nothing any more."""

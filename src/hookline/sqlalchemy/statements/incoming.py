@@ -73,6 +73,6 @@ class Incoming:
         left_out = frozenset(name for name in plain if name not in row)
         for name in left_out:
             row[name] = None
-        change = StatementChange("insert", facts, write, None, row)
+        change = StatementChange("insert", facts, write, new=row)
         change.unsettled, change.left_out = frozenset(unsettled), left_out
         return change

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, FromClause, Table, inspect
 from sqlalchemy.orm import Mapper, with_polymorphic
@@ -13,8 +14,49 @@ if TYPE_CHECKING:
     from hookline.sqlalchemy.concern import Concerns
     from hookline.sqlalchemy.facts import Facts
 
+EMPTY: Final[Mapping[Any, Any]] = MappingProxyType({})
+
 Take = Callable[[Sequence[Any]], dict[str, Any]]
 """Makes the values by attribute name from a row of the query."""
+
+
+class RowKind:
+    """How the rows of one class are made of what was read for a statement.
+
+    Args:
+        facts: What is known of the class.
+        names: What was read of it, in order.
+        places: Where each name is in a row that was read.
+        known: What the statement sets to values that Python knows.
+        computed: What it sets to what the database computes: the places of the results.
+    """
+
+    __slots__ = ("_take", "computed", "facts", "known", "only", "places", "touched")
+
+    def __init__(
+        self, facts: Facts, places: Mapping[str, int], known: Mapping[str, Any], computed: Mapping[str, int]
+    ) -> None:
+        self.facts, self.places, self.known, self.computed = facts, places, known, computed
+        self.touched = (*known, *computed)
+        self._take = _take(list(places), list(places.values()))
+        self.only = self.touched[0] if len(self.touched) == 1 else None
+
+    def take(self, row: Sequence[Any]) -> dict[str, Any]:
+        """The values before, by name."""
+        return self._take(row)
+
+    def written(self, row: Sequence[Any]) -> dict[str, Any]:
+        """The values that the statement will write, by name."""
+        values = self._take(row)
+        values.update(self.known)
+        for name, place in self.computed.items():
+            values[name] = row[place]
+        return values
+
+    def differs(self, row: Sequence[Any], name: str) -> bool:
+        """Whether the statement changes a value of a row."""
+        new = row[self.computed[name]] if name in self.computed else self.known[name]
+        return not self.facts.equal[name](row[self.places[name]], new)
 
 
 class Layout:
@@ -53,7 +95,6 @@ class Layout:
         self.source: FromClause = mapper.local_table
         if self.joined:
             self.source = inspect(with_polymorphic(mapper, "*")).selectable
-        self._takes: dict[type, tuple[Facts, Take]] = {}
 
     def _place(self, column: Any) -> int:
         if column not in self._places:
@@ -77,15 +118,21 @@ class Layout:
         """Whether all rows are of one class."""
         return self._discriminator is None
 
-    def of(self, model: type) -> tuple[Facts, Take]:
-        """What is known of a class of this family, and how its values are taken from a row."""
-        found = self._takes.get(model)
-        if found is None:
-            facts = self.concerns.schema.facts(model)
-            names = [name for name, column in facts.columns.items() if column in self._places]
-            places = [self._places[facts.columns[name]] for name in names]
-            found = self._takes[model] = facts, _take(names, places)
-        return found
+    def kind(self, model: type, values: Mapping[Any, Any] = EMPTY, computed: Sequence[Any] = ()) -> RowKind:
+        """How the rows of one class of this family are made.
+
+        Args:
+            model: The class.
+            values: What the statement sets, by column, to values that Python knows.
+            computed: The columns that it sets to what the database computes; the results follow the columns.
+        """
+        facts = self.concerns.schema.facts(model)
+        columns = facts.columns
+        places = {name: self._places[column] for name, column in columns.items() if column in self._places}
+        known = {name: values[column] for name, column in columns.items() if column in values}
+        first = len(self.columns)
+        results = {column: first + number for number, column in enumerate(computed)}
+        return RowKind(facts, places, known, {n: results[c] for n, c in columns.items() if c in results})
 
 
 def _take(names: list[str], places: list[int]) -> Take:

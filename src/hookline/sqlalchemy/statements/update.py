@@ -12,6 +12,7 @@ from sqlalchemy.sql import visitors
 from hookline.core.run import Steps
 from hookline.sqlalchemy.statements.change import StatementChange
 from hookline.sqlalchemy.statements.edits import edited, edits_of
+from hookline.sqlalchemy.statements.layout import EMPTY, RowKind
 from hookline.sqlalchemy.statements.reading import Assignments, Reading
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 from hookline.sqlalchemy.statements.write import StatementWrite
@@ -101,30 +102,18 @@ class Alteration:
             assignments = self._assignments = Assignments(self.statement, self.table, parameters)
         reading = Reading(self.statement, self.mapper, self.table, self.write.concerns, assignments)
         layout, rows, write = reading.layout, reading.rows(connection, parameters), self.write
-        if assignments is None:
-            for row in rows:
-                facts, take = layout.of(layout.model_of(row))
-                yield StatementChange("delete", facts, write, take(row), None)
-            return
-        first = len(layout.columns)
-        places = {column: first + number for number, column in enumerate(reading.computed)}
-        kinds: dict[type, Any] = {}
+        event = "delete" if assignments is None else "update"
+        values: Mapping[Any, Any] = EMPTY if assignments is None else assignments.values
+        kinds: dict[type, RowKind] = {}
         for row in rows:
             model = layout.model_of(row)
             kind = kinds.get(model)
             if kind is None:
-                facts, take = layout.of(model)
-                names = {column: name for name, column in facts.columns.items()}
-                known = {names[column]: value for column, value in assignments.values.items() if column in names}
-                computed = [(names[column], place) for column, place in places.items() if column in names]
-                touched = (*known, *(name for name, _ in computed))
-                kind = kinds[model] = facts, take, known, computed, touched
-            facts, take, known, computed, touched = kind
-            old = take(row)
-            new = {**old, **known}
-            for name, place in computed:
-                new[name] = row[place]
-            yield StatementChange("update", facts, write, old, new, touched)
+                kind = kinds[model] = layout.kind(model, values, list(reading.computed))
+            change = StatementChange(event, kind.facts, write, kind, row)
+            if kind.only is not None:  # by far the most usual statement sets one column
+                change.changed = kind.differs(row, kind.only)
+            yield change
 
     def _check_apart(self) -> None:
         keys = [(change.facts.root, change.stored_key) for change in self._changes]
@@ -144,9 +133,10 @@ class Alteration:
     def after(self, result: object) -> None:
         """It was sent."""
         del result  # everything was known before
-        for change in self.write.rows:
-            change.freeze()
-        self.write.written()
+        if self.write.kept:
+            for change in self.write.rows:
+                change.freeze()
+            self.write.written()
 
 
 def _volatile(expression: Any) -> bool:

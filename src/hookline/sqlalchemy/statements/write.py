@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hookline.core.change import Change
@@ -73,18 +74,19 @@ class StatementWrite(Write):
         refusals: list[ValidationError] = []
         if any(self._ruled(changes, links, phase) for phase in ("before", "check")):
             self.held.find(changes)
+        told = [change for change in changes if change.is_change]
         if self._ruled(changes, links, "before"):
-            told = [change for change in changes if change.is_change]
             yield from self._phase("before", told, [*self._links_of(told), *links], refusals)
             for change in changes:
-                change.take_edits()
-                if change.is_edited and change.edits():
+                if change.is_held:
+                    change.take_edits()
+                if change.foreseen and change.edits():
                     self.edited = True
-        self.rows = [change for change in changes if change.is_change]
+        self.rows = [change for change in changes if change.is_change] if self.edited else told
         self.links = [*self._links_of(self.rows), *links]
-        for change in self.rows:
-            change.check()
         if self._ruled(self.rows, self.links, "check"):
+            for change in self.rows:
+                change.settle()
             sizes = self._sizes()
             for link in self.links:
                 link.unsettle(True)
@@ -98,6 +100,11 @@ class StatementWrite(Write):
                 )
         if refusals:
             raise ValidationError.gather(refusals)
+
+    def after(self) -> Steps[None]:
+        """Run `after`, if anything is to be done with what was written."""
+        if self.kept:
+            yield from super().after()
 
     def written(self) -> None:
         """The statement was sent, and its rows are frozen: read what it computed, find their links again."""
@@ -115,7 +122,7 @@ class StatementWrite(Write):
             for one in (*self.rows, *self.links):
                 one.control = control
 
-    @property
+    @cached_property
     def kept(self) -> bool:
         """Whether anything is done with the changes once they are written."""
         later = ("after", "before_commit", "after_commit", "after_rollback")
