@@ -10,6 +10,7 @@ from hookline.core.hook import Hook
 from hookline.core.plan import Interest, Plan
 from hookline.sqlalchemy.facts import Facts
 from hookline.sqlalchemy.relations import Relations, SQLRelation
+from hookline.sqlalchemy.tables import Tables
 
 
 class Concern:
@@ -112,6 +113,7 @@ class Schema:
     def __init__(self) -> None:
         self._facts: dict[type, Facts] = {}
         self.relations = Relations()
+        self.tables = Tables()
         self._concerns: Concerns | None = None
 
     def facts(self, model: type) -> Facts:

@@ -6,6 +6,7 @@ import sys
 import warnings
 from typing import Final
 
+from hookline.core.witness import tell
 from hookline.errors import HooklineWarning
 
 _OURS: Final = ("hookline", "sqlalchemy")
@@ -13,6 +14,7 @@ _OURS: Final = ("hookline", "sqlalchemy")
 
 def warn(message: str, category: type[HooklineWarning]) -> None:
     """Warn at the innermost line that is neither Hookline's nor SQLAlchemy's."""
+    tell(category(message))
     level, frame = 1, sys._getframe(0)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         frame = frame.f_back
