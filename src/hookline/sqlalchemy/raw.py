@@ -28,6 +28,11 @@ _SHOWN: Final = 5
 _STATEMENT: Final = 120
 """How many characters of a statement a message shows."""
 
+_ADVICE: Final = (
+    "Write through the session, or by a construct such as update(Model); or capture the model, which shows all "
+    "writes to `check`, `after` and the commit phases; or, where it is meant, give the hooks bypass='allow'."
+)
+
 
 def guard_raw(host: SessionHost, connection: Connection, statement: str, context: Any) -> None:
     """Deal with a statement that no other door looks into, before it is sent.
@@ -115,20 +120,14 @@ def _judge(host: SessionHost, statement: str, skipped: Iterable[Skipped], remark
             refused.setdefault(hook, "bypass='refuse'")
         elif policy == "capture":
             refused.setdefault(hook, f"bypass='capture', but nothing captures {_named(source)}: it needs capture()")
+    around = [hook for hook in attachment.book.plan.ordered if hook in warned or hook in refused]
     if refused:
         hook, reason = next(iter(refused.items()))
         raise BypassError(
-            f"{_goes_around(statement, [*refused, *warned])}, and was not sent: {hook} has {reason}.{remark}{_ADVICE}"
+            f"{_goes_around(statement, around)}, and was not sent: {hook} has {reason}.{remark} {_ADVICE}"
         )
-    if warned:
-        subject = _goes_around(statement, list(warned))
-        warn(f"{subject}: hooks do not see raw SQL.{remark}{_ADVICE}", UnhookedWriteWarning)
-
-
-_ADVICE: Final = (
-    " Write through the session, or by a construct such as update(Model); or capture the model, which shows all "
-    "writes to `check`, `after` and the commit phases; or, where it is meant, give the hooks bypass='allow'."
-)
+    if around:
+        warn(f"{_goes_around(statement, around)}: hooks do not see raw SQL.{remark} {_ADVICE}", UnhookedWriteWarning)
 
 
 def _goes_around(statement: str, hooks: list[Hook]) -> str:

@@ -26,8 +26,7 @@ class Tables:
         A name without a schema means the table in the connection's default schema. If there is none, it means those
         of that name in any schema: a search path that nobody told us about may lead there.
         """
-        self._learn()
-        alike = [one for one in self._named.get(write.table.lower(), ()) if _name(one, connection) == write.table]
+        alike = [one for one in self._tables().get(write.table.lower(), ()) if _name(one, connection) == write.table]
         default = connection.dialect.default_schema_name
         home = None if default is None else _stored(default, connection)
         wanted = write.schema if write.schema is not None else home
@@ -44,12 +43,19 @@ class Tables:
         return []
 
     def mappers_of(self, table: Table) -> list[Mapper[Any]]:
-        """The mappers whose rows are in a table, or partly so."""
-        return [mapper for mapper in self._mappers if table in mapper.tables]
+        """The mappers whose rows are in a table, or partly so; base classes first."""
+        self._learn()
+        found = [mapper for mapper in self._mappers if table in mapper.tables]
+        return sorted(found, key=lambda mapper: (len(list(mapper.iterate_to_root())), mapper.class_.__name__))
 
     def mappers_beside(self, table: Table) -> list[Mapper[Any]]:
         """The mappers of a table's metadata."""
+        self._learn()
         return [mapper for mapper in self._mappers if any(one.metadata is table.metadata for one in _tables_of(mapper))]
+
+    def _tables(self) -> dict[str, list[Table]]:
+        self._learn()
+        return self._named
 
     def _learn(self) -> None:
         mappers = frozenset[Mapper[Any]]().union(*(registry.mappers for registry in _all_registries()))

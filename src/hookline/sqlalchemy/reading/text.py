@@ -60,8 +60,8 @@ def read(dialect: str, text: str) -> Reading:
         >>> for write in read("postgresql", "WITH x AS (DELETE FROM crm.Person RETURNING id) SELECT * FROM x").writes:
         ...     print(write.schema, write.table, write.event)
         crm person delete
-        >>> read("postgresql", "UPDATE person SET").unread
-        "...
+        >>> bool(read("postgresql", "UPDATE person SET age == WHERE").unread)
+        True
     """
     if len(text) > _LONG:
         return _parsed.__wrapped__(dialect, text) if _WORDS.search(text) else _NOTHING
