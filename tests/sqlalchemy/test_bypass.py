@@ -252,6 +252,23 @@ def test_a_hook_without_a_target_concerns_every_mapped_table(hooks: Hooks, sessi
     session.execute(text("UPDATE other SET note = 'x'"))
 
 
+def test_classes_that_are_mapped_later_are_known(hooks: Hooks, session: Session) -> None:
+    hooks.add(nothing, "check", "write", name="rule")
+    name = f"late_on_{session.get_bind().dialect.name}"
+    session.execute(text(f"CREATE TABLE {name} (id INTEGER)"))
+    session.execute(text(f"DELETE FROM {name}"))
+
+    class Later(DeclarativeBase):
+        pass
+
+    class Late(Later):
+        __tablename__ = name
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    with around("rule"):
+        session.execute(text(f"DELETE FROM {name}"))
+
+
 def test_names_are_compared_as_the_database_does(hooks: Hooks, session: Session, engine: Engine) -> None:
     hooks.add(nothing, "check", "write", (Person, Club), name="rule")
     for statement in ("UPDATE PERSON SET age = 1", 'UPDATE "person" SET age = 1', 'DELETE FROM "Club"'):

@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Table, TableClause
+from sqlalchemy import Connection, MetaData, Table, TableClause, event
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.mapper import _all_registries
 
 from hookline.sqlalchemy.reading.identifiers import folded
 from hookline.sqlalchemy.reading.text import Write
+
+
+class _Mapped:
+    """How many classes this process has mapped so far."""
+
+    count = 0
+
+
+_mapped = _Mapped()
+
+
+@event.listens_for(Mapper, "after_mapper_constructed")
+def _count(*_: Any) -> None:
+    _mapped.count += 1
 
 
 class Tables:
@@ -19,6 +33,8 @@ class Tables:
     def __init__(self) -> None:
         self._mappers: frozenset[Mapper[Any]] = frozenset()
         self._named: dict[str, list[Table]] = {}
+        self._metadata: set[MetaData] = set()
+        self._learned = (-1, 0)
 
     def named(self, write: Write, connection: Connection) -> list[Table]:
         """The tables that a name in a text may mean.
@@ -58,12 +74,16 @@ class Tables:
         return self._named
 
     def _learn(self) -> None:
+        if self._learned == (_mapped.count, sum(len(metadata.tables) for metadata in self._metadata)):
+            return
+        count = _mapped.count
         mappers = frozenset[Mapper[Any]]().union(*(registry.mappers for registry in _all_registries()))
-        if mappers != self._mappers:
-            self._mappers, self._named = mappers, {}
-            for metadata in {table.metadata for mapper in mappers for table in _tables_of(mapper)}:
-                for table in metadata.tables.values():
-                    self._named.setdefault(table.name.lower(), []).append(table)
+        named: dict[str, list[Table]] = {}
+        self._metadata = {table.metadata for mapper in mappers for table in _tables_of(mapper)}
+        tables = [table for metadata in self._metadata for table in metadata.tables.values()]
+        for table in tables:
+            named.setdefault(table.name.lower(), []).append(table)
+        self._mappers, self._named, self._learned = mappers, named, (count, len(tables))
 
 
 def _tables_of(mapper: Mapper[Any]) -> Iterator[Table]:
