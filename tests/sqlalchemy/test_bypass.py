@@ -616,6 +616,9 @@ async def test_async_sessions(async_engine: AsyncEngine, hooks: Hooks) -> None:
                 connection = await session.connection()
                 await connection.exec_driver_sql(UPDATE)
                 await session.execute(text("UPDATE person SET age = :age"), [{"age": 1}, {"age": 2}])
+            with pytest.warns(UnhookedWriteWarning) as caught:
+                await session.execute(text(UPDATE))
+            assert caught[0].filename == __file__
             with hooks.deny_all_but():
                 await session.execute(text(UPDATE))
             hooks.bypass = "refuse"
