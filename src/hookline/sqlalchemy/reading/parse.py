@@ -67,7 +67,7 @@ def _read(dialect: str, text: str) -> Reading:
             trees = language.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
             for tree in trees:
                 if tree is not None:
-                    writes.update(dict.fromkeys(writes_of(dialect, tree)))
+                    writes.update(dict.fromkeys(writes_of(dialect, tokens[0].text.upper(), tree)))
     except UnreadableError as error:
         return Reading(tuple(writes), str(error))
     except Exception as error:  # noqa: BLE001 - whatever the parser stumbles over, the text is unread, and that is said

@@ -25,6 +25,7 @@ _HARMLESS: Final = frozenset((
 """How statements begin that write no rows, whatever words come after: schema, rights, settings, transactions."""
 
 _ROUTINES: Final = frozenset(("EVENT", "FUNCTION", "PACKAGE", "PROCEDURE", "TRIGGER"))
+_KINDS: Final = _ROUTINES | {"DATABASE", "INDEX", "ROLE", "RULE", "SCHEMA", "SEQUENCE", "TABLE", "TYPE", "USER", "VIEW"}
 _WRITING: Final = re.compile("|".join((*_VERBS, "INTO", "LOAD")), re.IGNORECASE)
 
 
@@ -92,7 +93,9 @@ def _word(token: Token) -> str:
 
 
 def _is_routine(words: list[str]) -> bool:
-    return words[0] in ("CREATE", "ALTER") and not _ROUTINES.isdisjoint(words[1:6])
+    """Whether it has a body of statements, which are not carried out now."""
+    kind = next((word for word in words[1:] if word in _KINDS), None)
+    return words[0] in ("CREATE", "ALTER") and kind in _ROUTINES
 
 
 def _fills_a_table(words: list[str]) -> bool:
@@ -132,10 +135,7 @@ def _tidy(language: Dialect, statement: Tokens, words: list[str]) -> Tokens:
         statement = [statement[0], *statement[3:]]
     for pattern in (("OVERRIDING", None, "VALUE"), ("WHERE", "CURRENT", "OF", None)):
         statement = _without(statement, pattern)
-    if isinstance(language, TSQL):
-        statement = _without(statement, ("TOP", "(", None, ")", "PERCENT"))
-        statement = _without(statement, ("TOP", "(", None, ")"))
-    return statement
+    return _without_top(statement) if isinstance(language, TSQL) else statement
 
 
 def _without(statement: Tokens, pattern: tuple[str | None, ...]) -> Tokens:
@@ -143,6 +143,24 @@ def _without(statement: Tokens, pattern: tuple[str | None, ...]) -> Tokens:
     for start in range(len(words) - len(pattern) + 1):
         if all(one in (None, word) for one, word in zip(pattern, words[start:], strict=False)):
             return statement[:start] + statement[start + len(pattern) :]
+    return statement
+
+
+def _without_top(statement: Tokens) -> Tokens:
+    """Transact-SQL: ``DELETE TOP (10) PERCENT FROM ..`` without its limit."""
+    words = [_word(token) for token in statement]
+    for start, (before, word) in enumerate(pairwise(words), start=1):
+        if before in _VERBS and word == "TOP":
+            end = start + 1
+            depth = 0
+            while end < len(words):
+                depth += (words[end] == "(") - (words[end] == ")")
+                end += 1
+                if depth == 0:
+                    break
+            if words[end : end + 1] == ["PERCENT"]:
+                end += 1
+            return statement[:start] + statement[end:]
     return statement
 
 

@@ -19,41 +19,36 @@ _TARGET_IS_A_TABLE: Final = frozenset(("postgresql", "cockroachdb", "sqlite", "o
 """Elsewhere the target may also be another name that the statement itself gives to a table."""
 
 
-def writes_of(dialect: str, tree: Node) -> Iterator[Write]:
+_UNDERSTOOD_AS: Final[dict[str, Any]] = {
+    "INSERT": (exp.Insert, exp.MultitableInserts),
+    "UPDATE": exp.Update,
+    "DELETE": exp.Delete,
+    "MERGE": exp.Merge,
+    "TRUNCATE": exp.TruncateTable,
+    "COPY": exp.Copy,
+}
+"""The parser takes some of these words for the name of a function, or of a column, if it sees fit."""
+
+
+def writes_of(dialect: str, verb: str, tree: Node) -> Iterator[Write]:
     """The tables that a statement writes to, also in parts of it.
 
     Args:
         dialect: SQLAlchemy's name of the database.
+        verb: The statement's first word, in capitals.
         tree: The statement.
 
     Raises:
         UnreadableError: A part of it cannot be looked into.
     """
+    if verb in _UNDERSTOOD_AS and not isinstance(tree, _UNDERSTOOD_AS[verb]):
+        raise UnreadableError(f"it was not understood as {verb}")
     statement = _Statement(dialect, tree)
     for node in tree.walk():
-        match node:
-            case exp.Command():
-                raise UnreadableError(f"what {node.name} does cannot be seen in the text")
-            case exp.Insert() | exp.Update() if isinstance(node.parent, exp.When):
-                pass  # an action of a MERGE, which knows the table
-            case exp.Insert():
-                yield from statement.insert(node)
-            case exp.Update():
-                yield from statement.update(node)
-            case exp.Delete():
-                yield from statement.delete(node)
-            case exp.Merge():
-                yield from statement.merge(node)
-            case exp.TruncateTable():
-                yield from statement.of(node.expressions, "delete")
-            case exp.Copy() if node.args.get("kind"):  # COPY .. FROM
-                yield from statement.of([node.this], "insert", statement.listed(node.this))
-            case exp.Create() if node.args.get("expression") is not None and node.args["kind"] == "TABLE":
-                yield from statement.of([node.this], "insert")
-            case exp.Into() if isinstance(node.this, exp.Table) and not node.args.get("temporary"):
-                yield from statement.of([node.this], "insert")
-            case _:
-                pass
+        if isinstance(node, exp.Command):
+            raise UnreadableError(f"what {node.name} does cannot be seen in the text")
+        if not isinstance(node.parent, exp.When):  # an action of a MERGE, which knows the table
+            yield from statement.writes_at(node)
 
 
 class _Statement:
@@ -62,6 +57,28 @@ class _Statement:
     def __init__(self, dialect: str, tree: Node) -> None:
         self.dialect = dialect
         self._queries = {cte.alias.lower(): cte for cte in tree.find_all(exp.CTE)}
+
+    def writes_at(self, node: Node) -> Iterator[Write]:
+        """What one node of the statement writes to, without those below it."""
+        match node:
+            case exp.Insert():
+                yield from self.insert(node)
+            case exp.Update():
+                yield from self.update(node)
+            case exp.Delete():
+                yield from self.delete(node)
+            case exp.Merge():
+                yield from self.merge(node)
+            case exp.TruncateTable():
+                yield from self.of(node.expressions, "delete")
+            case exp.Copy() if node.args.get("kind"):  # COPY .. FROM
+                yield from self.of([node.this], "insert", self.listed(node.this))
+            case exp.Create() if node.args.get("expression") is not None and node.args["kind"] == "TABLE":
+                yield from self.of([node.this], "insert")
+            case exp.Into() if isinstance(node.this, exp.Table) and not node.args.get("temporary"):
+                yield from self.of([node.this], "insert")
+            case _:
+                pass
 
     # -- kinds of statements
 
