@@ -15,6 +15,7 @@ from hookline.core.trace import Trace
 from hookline.core.transaction import Outcome, Transaction
 from hookline.errors import (
     AsyncHookError,
+    BypassError,
     DuplicateHookError,
     HooklineError,
     HooklineWarning,
@@ -33,12 +34,14 @@ from hookline.errors import (
     UnknownOptionError,
     UnknownOutcomeError,
     UnknownPhaseError,
+    UnknownPolicyError,
     UsageError,
     ValidationError,
 )
 
 __all__ = [
     "AsyncHookError",
+    "BypassError",
     "Change",
     "Condition",
     "DuplicateHookError",
@@ -68,6 +71,7 @@ __all__ = [
     "UnknownOptionError",
     "UnknownOutcomeError",
     "UnknownPhaseError",
+    "UnknownPolicyError",
     "UsageError",
     "ValidationError",
     "becomes",

@@ -7,6 +7,7 @@ HooklineError
 │   │   ├── UnknownEventError
 │   │   ├── UnknownPhaseError
 │   │   ├── UnknownOptionError
+│   │   ├── UnknownPolicyError
 │   │   ├── UnknownArgumentError
 │   │   ├── TargetError
 │   │   ├── UnknownFieldError
@@ -16,7 +17,8 @@ HooklineError
 │   ├── HookLoopError
 │   ├── ReadOnlyError
 │   ├── PhaseError
-│   └── NotFollowedError
+│   ├── NotFollowedError
+│   └── BypassError             a write that would go around hooks, and was not sent
 └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
 HooklineWarning
 └── UnhookedWriteWarning        a write that hooks could not see, or not in time
@@ -183,6 +185,12 @@ class UnknownOptionError(RegistrationError):
     code = "unknown-option"
 
 
+class UnknownPolicyError(RegistrationError):
+    """A ``bypass=`` that does not exist."""
+
+    code = "unknown-policy"
+
+
 class UnknownArgumentError(RegistrationError):
     """A parameter of a hook function that nothing provides."""
 
@@ -241,6 +249,12 @@ class NotFollowedError(UsageError):
     """A question about a model whose writes are not followed."""
 
     code = "not-followed"
+
+
+class BypassError(UsageError):
+    """A write that would have gone around hooks; their policy refused it before it was sent."""
+
+    code = "bypass"
 
 
 class UnknownOutcomeError(HooklineError):

@@ -37,7 +37,7 @@ ROOMS = {
     "hookline": room("hookline.core", "hookline.errors"),
     "hookline.errors": room(for_types=("hookline.core",)),
     "hookline.core": room("hookline.errors"),
-    "hookline.sqlalchemy": room("hookline.core", "hookline.errors", theirs=("sqlalchemy",)),
+    "hookline.sqlalchemy": room("hookline.core", "hookline.errors", theirs=("sqlalchemy", "sqlglot")),
     "hookline.testing": room("hookline", "hookline.core", "hookline.errors", theirs=("pytest",)),
 }
 

@@ -17,8 +17,10 @@ from hookline import (
     UnknownEventError,
     UnknownOptionError,
     UnknownPhaseError,
+    UnknownPolicyError,
     changed,
 )
+from hookline.core.bypass import policy_of
 
 
 @pytest.fixture
@@ -147,3 +149,39 @@ def test_including_removing_and_finding(hooks: Hooks) -> None:
         hooks["nothing"]
     with pytest.raises(RegistrationError, match="itself"):
         hooks.include(hooks)
+
+
+def test_policies_for_writes_that_go_around_hooks(hooks: Hooks) -> None:
+    hook = hooks.add(nothing, "check", "save", bypass="refuse")
+    assert (hook.bypass, hooks.bypass) == ("refuse", "warn")
+    assert hooks.add(nothing, "after", "save", name="other").bypass is None
+    assert Hooks(bypass="capture").bypass == "capture"
+
+
+def test_an_unknown_policy(hooks: Hooks) -> None:
+    with pytest.raises(
+        UnknownPolicyError, match=r"hook 'nothing' \(check\).*'alow'\. Did you mean 'allow'\?.*'capture'"
+    ):
+        hooks.add(nothing, "check", "save", bypass="alow")
+    with pytest.raises(UnknownPolicyError, match="rule book 'billing': there is no policy bypass='ignore'"):
+        Hooks("billing", bypass="ignore")
+    with pytest.raises(UnknownPolicyError, match=r"bypass=True\. Write one of 'capture', 'refuse', 'warn', 'allow'"):
+        hooks.bypass = True  # type: ignore[assignment]
+    assert (len(hooks), hooks.bypass) == (0, "warn")
+
+
+def test_a_before_hook_cannot_be_served_by_capture(hooks: Hooks) -> None:
+    with pytest.raises(RegistrationError, match="could not edit it any more"):
+        hooks.add(nothing, "before", "save", bypass="capture")
+    hooks.bypass = "capture"
+    before, check = hooks.add(nothing, "before", "save"), hooks.add(nothing, "check", "save", name="c")
+    assert (policy_of(before, hooks.bypass), policy_of(check, hooks.bypass)) == ("warn", "capture")
+
+
+def test_included_hooks_keep_their_own_policy(hooks: Hooks) -> None:
+    billing = Hooks("billing", bypass="refuse")
+    billing.add(nothing, "check", "save", name="own", bypass="allow")
+    billing.add(nothing, "check", "save", name="none")
+    hooks.include(billing)
+    assert policy_of(hooks["own"], hooks.bypass) == "allow"
+    assert policy_of(hooks["none"], hooks.bypass) == "warn"

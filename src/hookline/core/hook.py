@@ -27,6 +27,8 @@ class Hook(NamedTuple):
         protected: Whether it cannot be switched off.
         net: In the commit phases: whether it gets net changes (else every step).
         arguments: What the function asks for.
+        bypass: What happens to a write that would go around it: ``capture``, ``refuse``, ``warn`` or ``allow``; None
+            for what the rule book says.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Hook(NamedTuple):
     exact: bool = False
     protected: bool = False
     net: bool = True
+    bypass: str | None = None
 
     def __eq__(self, other: object) -> bool:
         return self is other  # two hooks are never the same, whatever they have in common

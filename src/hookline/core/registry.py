@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any, Final, Protocol, TypeVar
 
 from hookline.core.arguments import read
+from hookline.core.bypass import own_policy, policy_named
 from hookline.core.change import Change, ValueChange
 from hookline.core.conditions import condition
 from hookline.core.control import Surroundings
@@ -43,6 +44,7 @@ _OPTIONS: Final = (
     "exact",
     "protected",
     "net",
+    "bypass",
 )
 
 
@@ -65,6 +67,8 @@ class Hooks:
         name: For messages.
         max_depth: How many causes may stand behind a write before it counts as a loop.
         on_error: Called with the error, the change and the hook for each failure after the end of a transaction.
+        bypass: What happens to a write that would go around hooks, such as raw SQL: ``capture`` (the database takes it
+            down, and hooks run late), ``refuse``, ``warn`` or ``allow``. A hook may have a policy of its own.
 
     Example:
         >>> hooks = Hooks()
@@ -75,15 +79,30 @@ class Hooks:
         ['tidy']
     """
 
-    def __init__(self, name: str = "hooks", *, max_depth: int = 16, on_error: ErrorHandler | None = None) -> None:
+    def __init__(
+        self, name: str = "hooks", *, max_depth: int = 16, on_error: ErrorHandler | None = None, bypass: str = "warn"
+    ) -> None:
         if max_depth < 1:
             raise RegistrationError(f"max_depth must be at least 1, not {max_depth!r}.")
-        self.name, self.max_depth, self.on_error = name, max_depth, on_error
+        self.name, self.max_depth, self.on_error, self.bypass = name, max_depth, on_error, bypass
         self.surroundings = Surroundings(name)
         self._trace: ContextVar[Trace | None] = ContextVar(f"{name}.trace", default=None)
         self._lock = RLock()
         self._plan = Plan((), ())
         self._adapters: list[Adapter] = []
+
+    @property
+    def bypass(self) -> str:
+        """What happens to a write that would go around a hook without a policy of its own; may be assigned.
+
+        Raises:
+            UnknownPolicyError: It was assigned what is no policy.
+        """
+        return self._bypass
+
+    @bypass.setter
+    def bypass(self, policy: str) -> None:
+        self._bypass = policy_named(policy, f"rule book {self.name!r}")
 
     # -- registration
 
@@ -94,7 +113,9 @@ class Hooks:
             event: ``insert``, ``update``, ``delete``, ``save``, ``write``, ``link`` or ``unlink``.
             target: A class (subclasses included), a relation, a `RelationSet`, several of them, or None for all.
             **options: ``when`` (a condition), ``name``, ``category``, ``order`` (low first), ``runs_before`` and
-                ``runs_after`` (names of hooks), ``exact`` (no subclasses), ``protected`` (cannot be switched off).
+                ``runs_after`` (names of hooks), ``exact`` (no subclasses), ``protected`` (cannot be switched off),
+                ``bypass`` (what happens to a write that would go around it: ``capture``, ``refuse``, ``warn`` or
+                ``allow``; what the rule book says if left out). A `before` hook cannot have ``capture``.
 
         Raises:
             RegistrationError: Something of it cannot be; the message says what to write instead.
@@ -161,12 +182,17 @@ class Hooks:
             exact=options.get("exact", False),
             protected=options.get("protected", False),
             net=options.get("net", True),
+            bypass=own_policy(options.get("bypass"), f"hook {name!r} ({phase})", phase),
         )
         self._register([hook])
         return hook
 
     def include(self, other: Hooks) -> None:
-        """Register all hooks of another rule book here; later additions there do not follow."""
+        """Register all hooks of another rule book here; later additions there do not follow.
+
+        A hook keeps the ``bypass`` policy that it was given. One that was given none follows this rule book from now
+        on, where it runs for this one.
+        """
         if other is self:
             raise RegistrationError("A rule book cannot include itself.")
         self._register(list(other))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
@@ -40,3 +41,10 @@ def wait(awaitable: Awaitable[Any]) -> Any:
     from sqlalchemy.util import await_only
 
     return await_only(awaitable)
+
+
+def waiting_frame() -> FrameType | None:
+    """Where the async code stands that called the sync code which is running now; None if no async code did."""
+    module = sys.modules.get("greenlet")
+    parent = None if module is None else module.getcurrent().parent
+    return None if parent is None else parent.gr_frame

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import event
+from sqlalchemy import Table, event
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, class_mapper, scoped_session, sessionmaker
 
@@ -95,6 +95,17 @@ class Attachment:
     def known_host(self, session: Session) -> SessionHost | None:
         """The same, but not made if it is not there yet."""
         return self._hosts.get(session)
+
+    def captured(self, source: type | Table) -> bool:
+        """Whether the database itself takes down what is written to a class, or to a secondary table.
+
+        What is captured is reported to the hooks of the commit phases, whichever way it came, so that no write goes
+        around them. Nothing is captured yet.
+
+        Args:
+            source: A mapped class, or the secondary table of a relation.
+        """
+        return False
 
     def new_session(self, host: SessionHost) -> Session:
         """A session like the one that wrote, for what runs after the end."""

@@ -11,6 +11,7 @@ from hookline.core.plan import Interest, Plan
 from hookline.sqlalchemy.facts import Facts
 from hookline.sqlalchemy.relations import Relations, SQLRelation
 from hookline.sqlalchemy.statements.subject import Subjects
+from hookline.sqlalchemy.tables import Tables
 
 
 class Concern:
@@ -114,6 +115,7 @@ class Schema:
     def __init__(self) -> None:
         self._facts: dict[type, Facts] = {}
         self.relations = Relations()
+        self.tables = Tables()
         self._concerns: Concerns | None = None
 
     def facts(self, model: type) -> Facts:

@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, event
 
+from hookline.sqlalchemy.raw import guard_raw
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -75,5 +77,5 @@ class Connections:
         self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, _executemany: bool
     ) -> None:
         host = self._hosts.get(connection)
-        if host is not None and context is not None and context.compiled is None:
-            pass  # raw SQL
+        if host is not None and context is not None:
+            guard_raw(host, connection, statement, context)

@@ -1,0 +1,1 @@
+"""Reading SQL texts: which tables they write to, and how."""

@@ -1,0 +1,98 @@
+"""The hooks that a write to a table concerns, if the write does not come through the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Mapper, Session
+
+from hookline.core.events import LINK_EVENTS, PHASES
+from hookline.core.hook import Hook
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.host import SessionHost
+    from hookline.sqlalchemy.relations import SQLRelation
+
+_LINKS: Final = {"insert": ("link",), "update": LINK_EVENTS, "delete": ("unlink",)}
+"""What writing to a table that has links in it may do to them."""
+
+
+class Skipped(NamedTuple):
+    """A hook that a write goes around.
+
+    Attributes:
+        hook: The hook.
+        source: The class whose rows are written, or the secondary table; None if nobody knows.
+    """
+
+    hook: Hook
+    source: type | Table | None
+
+
+class TableWrite(NamedTuple):
+    """A write to a table.
+
+    Attributes:
+        table: The table.
+        event: ``insert``, ``update`` or ``delete``.
+        columns: Those that are assigned, as the database has their names; None if that is not known.
+    """
+
+    table: Table
+    event: str
+    columns: frozenset[str] | None = None
+
+
+def skipped_by(host: SessionHost, connection: Connection, write: TableWrite) -> Iterator[Skipped]:
+    """The hooks that a write goes around; a hook may come several times, for several classes."""
+    if _is_elsewhere(host.session, connection, write.table):
+        return
+    plan, tables = host.attachment.book.plan, host.schema.tables
+    for mapper in tables.mappers_of(write.table):
+        if write.event == "insert" and not _completes(mapper, write.table):
+            continue
+        for phase in PHASES:
+            for hook in plan.for_row(phase, write.event, mapper.class_):
+                yield Skipped(hook, mapper.class_)
+    if plan.concerns_links:
+        relations = host.schema.relations
+        relations.learn(tables.mappers_beside(write.table))
+        for relation in list(relations):  # others may be learned meanwhile
+            if _is_in(relation, write):
+                source = relation.near_model if relation.kind == "key" else write.table
+                for event in _LINKS[write.event]:
+                    for phase in PHASES:
+                        for hook, _ in plan.for_link(phase, event, relation):
+                            yield Skipped(hook, source)
+
+
+def _completes(mapper: Mapper[Any], table: Table) -> bool:
+    """Whether a row in this table makes an object whole: of joined tables, that of the class itself does."""
+    return mapper.inherits is None or table is mapper.local_table or table not in mapper.inherits.tables
+
+
+def _is_in(relation: SQLRelation, write: TableWrite) -> bool:
+    """Whether a write may set or unset links of a relation."""
+    columns = [column for column, _ in relation.pairs] or [column for side in relation.secondary for column in side]
+    here = [column for column in columns if column.table is write.table]
+    if not here or write.columns is None or write.event == "delete":
+        return bool(here)
+    assigned = {name.lower() for name in write.columns}
+    return any(
+        column.name.lower() in assigned or (write.event == "insert" and column.server_default is not None)
+        for column in here
+    )
+
+
+def _is_elsewhere(session: Session, connection: Connection, table: Table) -> bool:
+    """Whether a session that has several databases writes this table to another one."""
+    binds = vars(session).get("binds") or vars(session).get("_Session__binds")  # SQLAlchemy 2.1, and 2.0
+    if not binds or type(session).get_bind is not Session.get_bind:
+        return False
+    try:
+        return session.get_bind(clause=table).engine.pool is not connection.engine.pool
+    except SQLAlchemyError:  # it is bound to nothing: then only the text says where it is
+        return False
