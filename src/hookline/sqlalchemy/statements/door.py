@@ -112,7 +112,7 @@ class StatementDoor:
             followed = _make(host, door, statement, parameters, mapper, subject)
             self._prepare(host, followed.write, followed.before(connection))
         except Unfollowable as reason:
-            go_around(host, statement, subject, event, reason)
+            go_around(host, connection, statement, event, reason)
             return None
         return followed
 

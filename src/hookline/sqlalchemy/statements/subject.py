@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table
-from sqlalchemy.orm import Mapper, mapperlib
+from sqlalchemy.orm import Mapper
 
 from hookline.core.events import COMMIT_PHASES, PHASES
 
@@ -49,16 +49,16 @@ class Subjects:
             return found
 
     def _find(self, table: Any, event: str) -> Subject | None:
+        schema = self._concerns.schema
         table = table._deannotate() if table._annotations else table
-        own = [mapper for registry in mapperlib._all_registries() for mapper in registry.mappers]
-        here = [mapper for mapper in own if mapper.local_table is table]
+        here = [mapper for mapper in schema.tables.mappers_of(table) if mapper.local_table is table]
         mapper = next((m for m in here if m.inherits is None or m.inherits.local_table is not table), None)
         if mapper is not None and not self.concerns(mapper, event):
             mapper = None
         relations: tuple[SQLRelation, ...] = ()
         if self._concerns.links:
-            known = self._concerns.schema.relations
-            known.learn(own)
+            known = schema.relations
+            known.learn(schema.tables.mappers_beside(table))
             relations = tuple(
                 one for one in known if one.kind == "secondary" and one.table is table and self._concerns.hooked(one)
             )
