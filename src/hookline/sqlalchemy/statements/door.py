@@ -19,6 +19,7 @@ from hookline.sqlalchemy.statements.pairs import Pairs
 from hookline.sqlalchemy.statements.selected import SelectInsertion
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable, go_around
 from hookline.sqlalchemy.statements.update import Alteration
+from hookline.sqlalchemy.statements.upsert import Upsertion
 from hookline.sqlalchemy.statements.write import StatementWrite
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class StatementDoor:
 
     def orm_execute(self, host: SessionHost, state: ORMExecuteState) -> Any:
         """A statement of the ORM: `after` hooks wait until the session's objects are synchronized."""
-        if is_listed(state.statement, state.execution_options):
+        upsert = getattr(state.statement, "_post_values_clause", None) is not None
+        if is_listed(state.statement, state.execution_options) and not upsert:
             return self._listed(host, state)
         with collected(host) as sent:
             result = state.invoke_statement()
@@ -141,7 +143,7 @@ class StatementDoor:
         rows = [given] if isinstance(given, Mapping) else list(given)
         if not host.schema.concerns(host.attachment.book.plan).subjects.concerns(mapper, event):
             return None
-        if not rows or statement._post_values_clause is not None:
+        if not rows:
             return None
         session._autoflush()
         connection = session.connection(bind_arguments=state.bind_arguments)
@@ -295,6 +297,8 @@ def _make(
         )
     if isinstance(statement, Insert):
         kind = Insertion if statement.select is None else SelectInsertion
+        if statement._post_values_clause is not None:
+            kind = Upsertion
         return kind(host, door, statement, parameters, mapper, subject.table)
     return Alteration(host, door, statement, parameters, mapper, subject.table)
 

@@ -97,6 +97,7 @@ class Insertion:
             plain = [{c: value for c, value in row.items() if c not in constant} for row in rows]
             self.parameters = [{c.key: value for c, value in row.items()} for row in self._alike(plain)]
         self.statement = statement
+        self._unasked = statement
         unknown = self._unknown()
         if unknown and self.write.kept:
             self._returned = Returned(self.statement, unknown, connection, several=len(rows) > 1)

@@ -63,12 +63,18 @@ class Returned:
                 result._rewind(kept)
             else:
                 result._metadata = _NO_RESULT_METADATA
-            told: list[Mapping[Any, Any]] = [dict(zip(self._columns, row[-own:], strict=True)) for row in rows]
+            told: list[Mapping[Any, Any]] = [self._own(row) for row in rows]
         else:
             told = list(self._defaults(result))
         # What the driver counted is the last batch of the rows, if SQLAlchemy has sent them in batches.
         result.context._rowcount = len(told)
         return told
+
+    def _own(self, row: Any) -> Mapping[Any, Any]:
+        if not self._orm:
+            return dict(zip(self._columns, row[-len(self._columns) :], strict=True))
+        told = row._mapping  # the ORM has its own order of columns
+        return {column: told[column] for column in self._columns}
 
     def _defaults(self, result: Any) -> Iterator[Mapping[Any, Any]]:
         primary = list(result.context.compiled.statement.table.primary_key.columns)

@@ -122,7 +122,7 @@ class Alteration:
 
     def _to_settle(self, assignments: Assignments) -> list[Any]:
         """The columns that must be written as they were foreseen: asked again, they would become something else."""
-        return [*assignments.called, *(c for c, value in assignments.expressions.items() if _volatile(value))]
+        return [*assignments.called, *(c for c, value in assignments.expressions.items() if volatile(value))]
 
     def _edit(self, connection: Connection, assignments: Assignments, settled: list[Any]) -> None:
         edits = edits_of(self._changes, self.table, settled)
@@ -139,7 +139,8 @@ class Alteration:
             self.write.written()
 
 
-def _volatile(expression: Any) -> bool:
+def volatile(expression: Any) -> bool:
+    """Whether an expression may give something else when it is asked again."""
     for element in visitors.iterate(expression):
         name = getattr(element, "name", "")
         if element.__visit_name__ in ("function", "sql_function", "now") and str(name).lower() not in _REPEATABLE:
