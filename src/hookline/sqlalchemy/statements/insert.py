@@ -36,7 +36,7 @@ class Insertion:
         self.write = StatementWrite(host, door)
         self.statement, self.parameters = statement, list(parameters)
         self.mapper, self.table = mapper, table
-        self._incoming = Incoming(host, mapper)
+        self._incoming = Incoming()
         self._changes: list[StatementChange] = []
         self._returned: Returned | None = None
 

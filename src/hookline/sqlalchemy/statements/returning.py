@@ -85,3 +85,8 @@ class Returned:
                 row = returned[number]._mapping
                 values.update((column, row[column]) for column in self._columns if column in row)
             yield values
+
+
+def without_last(result: Any, columns: int) -> Any:
+    """A result without its last columns, which were asked for on behalf of hooks."""
+    return result.columns(*range(len(result.keys()) - columns)) if columns else result

@@ -105,11 +105,14 @@ class Alteration:
         event = "delete" if assignments is None else "update"
         values: Mapping[Any, Any] = EMPTY if assignments is None else assignments.values
         kinds: dict[type, RowKind] = {}
+        uniform = layout.kind(self.mapper.class_, values, list(reading.computed)) if layout.uniform else None
         for row in rows:
-            model = layout.model_of(row)
-            kind = kinds.get(model)
+            kind = uniform
             if kind is None:
-                kind = kinds[model] = layout.kind(model, values, list(reading.computed))
+                model = layout.model_of(row)
+                kind = kinds.get(model)
+                if kind is None:
+                    kind = kinds[model] = layout.kind(model, values, list(reading.computed))
             change = StatementChange(event, kind.facts, write, kind, row)
             if kind.only is not None:  # by far the most usual statement sets one column
                 change.changed = kind.differs(row, kind.only)
