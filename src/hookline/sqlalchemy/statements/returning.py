@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Insert
+from sqlalchemy import Column, Connection, Insert
 from sqlalchemy.engine.cursor import _NO_RESULT_METADATA
 
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
@@ -74,7 +74,7 @@ class Returned:
         if not self._orm:
             return dict(zip(self._columns, row[-len(self._columns) :], strict=True))
         told = row._mapping  # the ORM has its own order of columns
-        return {column: told[column] for column in self._columns}
+        return {one: told[one if isinstance(one, Column) else one.name] for one in self._columns}
 
     def _defaults(self, result: Any) -> Iterator[Mapping[Any, Any]]:
         primary = list(result.context.compiled.statement.table.primary_key.columns)
