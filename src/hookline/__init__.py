@@ -15,6 +15,7 @@ from hookline.core.trace import Trace
 from hookline.core.transaction import Outcome, Transaction
 from hookline.errors import (
     AsyncHookError,
+    CaptureError,
     DuplicateHookError,
     HooklineError,
     HooklineWarning,
@@ -39,6 +40,7 @@ from hookline.errors import (
 
 __all__ = [
     "AsyncHookError",
+    "CaptureError",
     "Change",
     "Condition",
     "DuplicateHookError",

@@ -16,7 +16,8 @@ HooklineError
 │   ├── HookLoopError
 │   ├── ReadOnlyError
 │   ├── PhaseError
-│   └── NotFollowedError
+│   ├── NotFollowedError
+│   └── CaptureError
 └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
 HooklineWarning
 └── UnhookedWriteWarning        a write that hooks could not see, or not in time
@@ -241,6 +242,12 @@ class NotFollowedError(UsageError):
     """A question about a model whose writes are not followed."""
 
     code = "not-followed"
+
+
+class CaptureError(UsageError):
+    """Triggers that are not there, or not as the models want them."""
+
+    code = "capture"
 
 
 class UnknownOutcomeError(HooklineError):
