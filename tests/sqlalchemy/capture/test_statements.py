@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, ForeignKey, MetaData, event, insert, select, text, update
+from sqlalchemy import Connection, Engine, ForeignKey, insert, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hookline.sqlalchemy import Capture, Captured, capture

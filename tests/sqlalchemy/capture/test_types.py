@@ -6,9 +6,6 @@ import datetime as dt
 import enum
 import json
 import math
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -119,7 +116,8 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text_values, inner, max_size=3),
     max_leaves=5,
 )
-moments = st.datetimes(min_value=dt.datetime(2, 1, 1), max_value=dt.datetime(9998, 1, 1))
+YEARS = {"min_value": dt.datetime.fromisoformat("0002-01-01"), "max_value": dt.datetime.fromisoformat("9998-01-01")}
+moments = st.datetimes(**YEARS)
 
 
 def common_values(kind: str) -> dict[str, st.SearchStrategy[Any]]:
@@ -142,7 +140,7 @@ def common_values(kind: str) -> dict[str, st.SearchStrategy[Any]]:
         "day": st.dates(),
         "clock": st.times(),
         "naive": moments,
-        "zoned": st.datetimes(min_value=dt.datetime(2, 1, 1), max_value=dt.datetime(9998, 1, 1), timezones=zones),
+        "zoned": st.datetimes(**YEARS, timezones=zones),
         "span": st.timedeltas(min_value=dt.timedelta(-9999), max_value=dt.timedelta(9999)),
         "uuid": st.uuids(),
         "colour": st.sampled_from(Colour),

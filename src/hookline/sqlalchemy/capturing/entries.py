@@ -25,6 +25,8 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import DropTable
 
 from hookline.errors import CaptureError
 from hookline.sqlalchemy.capturing import sqlite
@@ -61,7 +63,7 @@ class Log:
     @cached_property
     def table(self) -> Table:
         """The table of the entries."""
-        columns = [
+        columns: list[Column[Any]] = [
             Column("id", BigInteger, primary_key=True),
             Column("table", String),
             Column("operation", String),
@@ -84,9 +86,21 @@ class Log:
             # A SELECT first: a driver may begin a transaction for whatever else it is given.
             if connection.execute(select(self.own_table.c.id).limit(1)).first() is not None:
                 connection.execute(delete(self.own_table))
-        elif inspect(connection).has_table(self.name, schema=self.schema):
-            for statement in sqlite.create_own(self.name, self.schema):
-                connection.execute(text(for_text(statement)))
+        elif not self._create_own(connection) and inspect(connection).has_table(self.name, schema=self.schema):
+            self._create_own(connection)  # others have made the log since this connection looked last
+
+    def _create_own(self, connection: Connection) -> bool:
+        """Whether the log is there, as far as the connection knows: to look would lock what it is to write."""
+        table, trigger = map(for_text, sqlite.create_own(self.name, self.schema))
+        connection.execute(text(table))
+        try:
+            connection.execute(text(trigger))
+        except OperationalError as error:
+            connection.execute(DropTable(self.own_table))
+            if "no such table" not in str(error.orig):
+                raise
+            return False
+        return True
 
     def own(self, connection: Connection) -> list[Entry]:
         """The entries of this transaction, in order.

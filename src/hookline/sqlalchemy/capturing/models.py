@@ -36,7 +36,7 @@ def _tables_of(target: Any) -> Iterator[Table]:
         yield from (table for table in found if isinstance(table, Table))
     elif isinstance(target, type):
         try:
-            mapper = class_mapper(target)
+            mapper: Mapper[Any] = class_mapper(target)
         except (InvalidRequestError, UnmappedClassError) as error:
             raise _not_one(target) from error
         for one in mapper.self_and_descendants:

@@ -9,7 +9,7 @@ from sqlalchemy import Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 DIALECTS: Final[dict[str, Dialect]] = {
-    "postgresql": postgresql.dialect(paramstyle="named"),
+    "postgresql": postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
     "sqlite": sqlite.dialect(paramstyle="qmark"),
 }
 """Not those of a driver, some of which write each percent sign twice."""
@@ -42,10 +42,10 @@ class Quoter:
 
 
 def for_text(statement: str) -> str:
-    """A statement as `sqlalchemy.text` and Alembic's ``op.execute`` want it: nothing in it is a parameter.
+    r"""A statement as `sqlalchemy.text` and Alembic's ``op.execute`` want it: nothing in it is a parameter.
 
     Example:
-        >>> for_text('SELECT "a :b"')
-        'SELECT "a \\\\:b"'
+        >>> print(for_text('SELECT "a :b"'))
+        SELECT "a \:b"
     """
     return _LIKE_A_PARAMETER.sub(r"\:", statement)
