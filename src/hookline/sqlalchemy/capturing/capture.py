@@ -68,7 +68,11 @@ class Capture:
         return list(map(for_text, self._creation(kind, self._shapes_of(kind))))
 
     def removal_ddl(self, dialect: str | Dialect) -> list[str]:
-        """The statements that remove it, with what is waiting in the log. Arguments and errors as for `ddl`."""
+        """The statements that remove it, with what is waiting in the log.
+
+        Not with rows that were written when the model had other columns; `remove` finds those. Arguments and errors as
+        for `ddl`.
+        """
         kind = _kind_of(dialect)
         return list(map(for_text, self._removal(kind, self._shapes_of(kind), with_log=True)))
 
@@ -114,6 +118,11 @@ class Capture:
         """Remove triggers and log, with what is waiting there. What is not there does not matter."""
         with _connected(bind) as connection:
             _execute(connection, self.removal_ddl(connection.dialect))
+            kind = _kind_of(connection.dialect)
+            for shape in self._shapes_of(kind):
+                names = inspect(connection).get_table_names(schema=shape.schema)
+                older = [name for name in names if shape.is_of_images(name)]
+                _execute(connection, (for_text(_SYSTEMS[kind].drop_images(shape, name)) for name in older))
 
     def listen(self, metadata: MetaData) -> None:
         """Install it whenever ``metadata.create_all()`` runs, and remove it with ``metadata.drop_all()``.
@@ -163,7 +172,7 @@ class Capture:
         system, shapes = _SYSTEMS[kind], list(shapes)
         for shape in shapes:
             yield from system.drop_triggers(shape)
-            yield from system.drop_images(shape)
+            yield system.drop_images(shape)
         for schema in dict.fromkeys(shape.schema for shape in shapes) if with_log else ():
             yield from system.drop_log(self.log, schema)
 

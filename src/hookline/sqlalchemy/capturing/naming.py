@@ -14,8 +14,12 @@ def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:8]
 
 
-def fitting(name: str) -> str:
+def fitting(name: str, room: int = 0) -> str:
     """The name if it is not too long; else its beginning, and a digest of all of it.
+
+    Args:
+        name: The name.
+        room: Bytes that something else will need.
 
     Example:
         >>> fitting("hookline_capture_person")
@@ -24,7 +28,7 @@ def fitting(name: str) -> str:
         63
     """
     encoded = name.encode()
-    if len(encoded) <= _LIMIT:
+    if len(encoded) <= _LIMIT - room:
         return name
     end = f"_{digest(name)}"
-    return encoded[: _LIMIT - len(end)].decode(errors="ignore") + end
+    return encoded[: _LIMIT - room - len(end)].decode(errors="ignore") + end

@@ -21,6 +21,11 @@ def create_log(log: str, schema: str | None) -> Iterator[str]:
     """Make the log, if it is not there."""
     table, sequence = _QUOTER.within(log, schema), _QUOTER.within(f"{log}_id", schema)
     yield f"CREATE SEQUENCE IF NOT EXISTS {sequence}"
+    # Numbers that no earlier log has given out: old and new rows of its entries may still be there.
+    yield (
+        f"SELECT setval({_QUOTER.text(sequence)}, CAST(1000000 * extract(epoch FROM clock_timestamp()) AS bigint)) "
+        f"FROM {sequence} WHERE NOT is_called"
+    )
     yield (
         f'CREATE TABLE IF NOT EXISTS {table} (id bigint PRIMARY KEY, tx xid8 NOT NULL, "table" text NOT NULL, '
         f"operation text NOT NULL, images text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())"
@@ -49,9 +54,9 @@ def create_images(shape: Shape) -> Iterator[str]:
     yield f"ALTER TABLE {images} {', '.join(f'ALTER COLUMN {name} SET STORAGE EXTERNAL' for name in names)}"
 
 
-def drop_images(shape: Shape) -> Iterator[str]:
-    """Drop the old and new rows of a table."""
-    yield f"DROP TABLE IF EXISTS {_QUOTER.within(shape.images, shape.schema)}"
+def drop_images(shape: Shape, name: str | None = None) -> str:
+    """Drop the old and new rows of a table, or those of a shape that it had earlier."""
+    return f"DROP TABLE IF EXISTS {_QUOTER.within(name or shape.images, shape.schema)}"
 
 
 def create_triggers(shape: Shape) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any
 
@@ -37,12 +38,16 @@ class Shape:
         Its name is another one when the columns are others: so an upgrade keeps what is waiting as it is.
         """
         columns = "\n".join(f"{column.name} {self._type_of(column)}" for column in self.columns)
-        return fitting(f"{self.log}_{self.table.name}_{digest(self.label + columns)}")
+        return f"{fitting(f'{self.log}_{self.label}', room=9)}_{digest(columns)}"
+
+    def is_of_images(self, name: str) -> bool:
+        """Whether a table keeps old and new rows of this one, as it is or was."""
+        start = self.images[: -len(digest(""))]
+        return name.startswith(start) and re.fullmatch("[0-9a-f]{8}", name[len(start) :]) is not None
 
     def trigger(self, event: str) -> str:
         """The name of a trigger, and of its function where it has one."""
-        schema = f"_{digest(self.table.schema)}" if self.table.schema else ""
-        return fitting(f"{self.log}_{event}_{self.table.name}{schema}")
+        return fitting(f"{self.log}_{event}_{self.label}")
 
     def old(self, column: Column[Any]) -> str:
         """The column of the images that keeps old values."""

@@ -13,6 +13,7 @@ from hookline.sqlalchemy.capturing.sql import Quoter
 
 EVENTS: Final = ("insert", "update", "delete")
 _QUOTER: Final = Quoter("sqlite")
+_MICROSECONDS: Final = "1000 * CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 _NOW: Final = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 
@@ -22,6 +23,12 @@ def create_log(log: str, schema: str | None) -> Iterator[str]:
         f"CREATE TABLE IF NOT EXISTS {_QUOTER.within(log, schema)} "
         f'(id INTEGER PRIMARY KEY AUTOINCREMENT, "table" TEXT NOT NULL, operation TEXT NOT NULL, '
         f"images TEXT NOT NULL, at TEXT NOT NULL DEFAULT ({_NOW}))"
+    )
+    # Numbers that no earlier log has given out: old and new rows of its entries may still be there.
+    sequence = _QUOTER.within("sqlite_sequence", schema)
+    yield (
+        f"INSERT INTO {sequence} (name, seq) SELECT {_QUOTER.text(log)}, {_MICROSECONDS} "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {sequence} WHERE name = {_QUOTER.text(log)})"
     )
 
 
@@ -50,9 +57,9 @@ def drop_triggers(shape: Shape) -> Iterator[str]:
         yield f"DROP TRIGGER IF EXISTS {_QUOTER.within(shape.trigger(event), shape.schema)}"
 
 
-def drop_images(shape: Shape) -> Iterator[str]:
-    """Drop the old and new rows of a table."""
-    yield f"DROP TABLE IF EXISTS {_QUOTER.within(shape.images, shape.schema)}"
+def drop_images(shape: Shape, name: str | None = None) -> str:
+    """Drop the old and new rows of a table, or those of a shape that it had earlier."""
+    return f"DROP TABLE IF EXISTS {_QUOTER.within(name or shape.images, shape.schema)}"
 
 
 def trigger(shape: Shape, event: str, schema: str | None = None) -> str:
