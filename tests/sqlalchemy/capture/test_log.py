@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Engine, insert, text, update
 from sqlalchemy.orm import Session
 
 from hookline import CaptureError
-from hookline.sqlalchemy import Capture, Captured
+from hookline.sqlalchemy import Capture, Captured, capture
 
-from .schema import Employee, Person, Tag, add_tags, entries, installed, keys, person_tag
+from .schema import Base, Employee, Person, Tag, add_tags, entries, installed, keys, person_tag
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_pruning_goes_by_age(engine: Engine, tags: Capture) -> None:
         add_tags(connection, 1, 2)
     earlier = "now() - interval '2 hours'" if engine.dialect.name == "postgresql" else "datetime('now', '-2 hours')"
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE hookline_capture SET at = {earlier}"))
+        connection.execute(text(f"UPDATE hookline_capture SET at = {earlier}"))  # as if it had been then
         add_tags(connection, 3)
     with engine.begin() as connection:
         assert tags.prune(connection, dt.timedelta(hours=3)) == 0
@@ -167,14 +167,20 @@ def test_the_order_is_that_of_the_statements_across_tables(engine: Engine) -> No
         ]
 
 
-def test_two_captures_share_a_log_and_take_only_their_own(engine: Engine) -> None:
-    people, tags = installed(engine, Person.__table__), installed(engine, Tag.__table__)
+def test_two_captures_take_only_their_own(engine: Engine) -> None:
+    people, tags = capture(Person.__table__, log="people_log"), capture(Tag.__table__)
+    Base.metadata.create_all(engine)
+    for one in (people, tags):
+        one.install(engine)
     with engine.begin() as connection:
         people.begin(connection)
+        tags.begin(connection)
         add_tags(connection, 1)
         connection.execute(insert(Person.__table__), {"id": 1, "name": "Ann", "kind": "person"})
         assert [one.table.name for one in people.take(connection)] == ["person"]
         assert [one.table.name for one in tags.take(connection)] == ["tag"]
+    people.remove(engine)
+    tags.check(engine)
 
 
 # -- PostgreSQL: several at once

@@ -234,13 +234,13 @@ class Capture:
     def forget(self, connection: Connection, changes: Iterable[Captured]) -> None:
         """Delete from the log what `waiting` gave: as whole statements, so give back all of a statement's rows."""
         kind = _kind_of(connection.dialect)
-        ids: dict[Table, set[int]] = {}
-        for change in changes:
-            ids.setdefault(change.table, set()).add(change.id)
+        entries = {
+            (one.table, one.id): Entry(one.id, one.transaction, one.table.fullname, one.operation, one.images, one.at)
+            for one in changes
+        }
         for log in self._logs(kind):
-            shapes = {shape.table for shape in self._shapes_of(kind) if shape.schema == log.schema}
-            some = sorted({one for table in shapes for one in ids.get(table, ())})
-            log.forget(connection, log.named(connection, some))
+            mine = {shape.table for shape in self._shapes_of(kind) if shape.schema == log.schema}
+            log.forget(connection, [entry for (table, _), entry in entries.items() if table in mine])
 
     def prune(self, connection: Connection, older_than: dt.timedelta) -> int:
         """Delete what has been waiting for longer, by the database's clock.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import Table
@@ -17,14 +17,15 @@ class Captured:
     """What a trigger took down of one row.
 
     Attributes:
-        id: Which entry of the log it comes from. One statement makes one entry on PostgreSQL, one row on SQLite.
-            The order of the entries is that in which the statements ended.
+        id: Which entry of the log it comes from, numbered in order. A statement makes one entry on PostgreSQL, several
+            if it is very large; on SQLite each row makes one.
         transaction: The transaction that wrote it, where the database names them; None on SQLite.
         table: The table.
         operation: ``insert``, ``update`` or ``delete``.
         old: The row before, by column key, as Python values; None of an insert.
         new: The row afterwards; None of a delete.
         at: When, by the database's clock, in UTC.
+        images: The table of the log that it comes from.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Captured:
     old: Mapping[str, Any] | None
     new: Mapping[str, Any] | None
     at: dt.datetime
+    images: str = field(repr=False)
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -17,23 +17,29 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
     cast,
+    column,
     delete,
     func,
     inspect,
+    literal,
     literal_column,
+    null,
     select,
     text,
 )
+from sqlalchemy import table as sa_table
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import DropTable
+from sqlalchemy.types import UserDefinedType
 
 from hookline.errors import CaptureError
 from hookline.sqlalchemy.capturing import sqlite
 from hookline.sqlalchemy.capturing.sql import for_text
 
 _CHUNK: Final = 1000
-"""Ids in a statement."""
+"""Entries in a statement."""
 
 
 class Entry(NamedTuple):
@@ -67,11 +73,12 @@ class Log:
             Column("id", BigInteger, primary_key=True),
             Column("table", String),
             Column("operation", String),
-            Column("images", String),
             Column("at", DateTime(timezone=self.kind == "postgresql")),
         ]
         if self.kind == "postgresql":
-            columns.append(Column("tx", String))
+            columns += [Column("tx", Xid8), Column("tableoid", BigInteger)]
+        else:
+            columns.append(Column("images", String))
         return Table(self.name, MetaData(), *columns, schema=self.schema)
 
     @cached_property
@@ -131,20 +138,16 @@ class Log:
 
     def forget(self, connection: Connection, entries: Iterable[Entry]) -> None:
         """Delete entries, with their images."""
-        by_images: dict[str, list[int]] = {}
+        by_images: dict[str, list[Entry]] = {}
         for entry in entries:
-            by_images.setdefault(entry.images, []).append(entry.id)
-        for images, ids in by_images.items():
-            self._delete(connection, self._keyed(images), ids)
-            self._delete(connection, self.table, ids)
-
-    def named(self, connection: Connection, ids: Sequence[int]) -> list[Entry]:
-        """The entries with these ids."""
-        return [
-            entry
-            for some in chunks(ids)
-            for entry in self._read(connection, self._query.where(self.table.c.id.in_(some)))
-        ]
+            by_images.setdefault(entry.images, []).append(entry)
+        for images, some in by_images.items():
+            tables = [keyed(self.kind, images, self.schema)]
+            if self.kind == "sqlite":
+                tables.append(self.table)
+            for table in tables:
+                for condition in among(table, some):
+                    connection.execute(delete(table).where(condition))
 
     def prune(self, connection: Connection, age: dt.timedelta) -> int:
         """Delete the entries that are older, and say how many there were."""
@@ -154,20 +157,25 @@ class Log:
             old = cast(at, String) < limit
         else:
             old = at < func.clock_timestamp() - age
-        query = select(self.table.c.id, self.table.c.images).where(old, self.table.c.table.in_(self.labels))
-        found = connection.execute(query).all()
-        for images in {row.images for row in found}:
-            ids = [row.id for row in found if row.images == images]
-            self._delete(connection, self._keyed(images), ids)
-            self._delete(connection, self.table, ids)
+        found = self._read(connection, self._query.where(old))
+        self.forget(connection, found)
         return len(found)
 
     @cached_property
     def _query(self) -> Select[Any]:
         c = self.table.c
-        transaction = cast(c.tx, String) if "tx" in c else literal_column("NULL", String)
-        columns = (c.id, transaction, c.table, c.operation, c.images, c.at)
+        transaction: ColumnElement[Any] = cast(c.tx, String) if "tx" in c else null()
+        columns = (c.id, transaction, c.table, c.operation, self._images, c.at)
         return select(*columns).where(c.table.in_(self.labels))
+
+    @cached_property
+    def _images(self) -> ColumnElement[Any]:
+        """Where old and new rows are: on PostgreSQL, in the very table that inherits the entry."""
+        if self.kind == "sqlite":
+            return self.table.c.images
+        relations = sa_table("pg_class", column("oid"), column("relname"), schema="pg_catalog")
+        named = select(relations.c.relname).where(relations.c.oid == self.table.c.tableoid)
+        return named.scalar_subquery().label("images")
 
     @cached_property
     def _own_query(self) -> Select[Any]:
@@ -207,16 +215,34 @@ class Log:
             return [entry._replace(at=entry.at.replace(tzinfo=dt.UTC)) for entry in entries]
         return [entry._replace(at=entry.at.astimezone(dt.UTC)) for entry in entries]
 
-    def _keyed(self, images: str) -> Table:
-        return Table(images, MetaData(), Column("id", BigInteger, primary_key=True), schema=self.schema)
 
-    @staticmethod
-    def _delete(connection: Connection, table: Table, ids: Sequence[int]) -> None:
-        for some in chunks(ids):
-            connection.execute(delete(table).where(table.c.id.in_(some)))
+class Xid8(UserDefinedType[str]):
+    """The number of a transaction of PostgreSQL, as text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **options: Any) -> str:
+        """Its name."""
+        return "xid8"
 
 
-def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    """So many at a time as a statement may have."""
-    for start in range(0, len(ids), _CHUNK):
-        yield ids[start : start + _CHUNK]
+def keyed(kind: str, images: str, schema: str | None, *columns: Column[Any]) -> Table:
+    """A table of old and new rows, with what identifies an entry, and other columns."""
+    identity: list[Column[Any]] = [Column("id", BigInteger)]
+    if kind == "postgresql":
+        identity.append(Column("tx", Xid8))
+    return Table(images, MetaData(), *identity, *columns, schema=schema)
+
+
+def among(table: Table, entries: Sequence[Entry]) -> Iterator[ColumnElement[bool]]:
+    """The conditions by which a table's rows are those of some entries, so many at a time as a statement may have.
+
+    PostgreSQL's index is by transaction first.
+    """
+    for start in range(0, len(entries), _CHUNK):
+        some = entries[start : start + _CHUNK]
+        condition: ColumnElement[bool] = table.c.id.in_([entry.id for entry in some])
+        if "tx" in table.c:
+            numbers = dict.fromkeys(entry.transaction for entry in some)
+            condition = and_(table.c.tx.in_([cast(literal(number, String), Xid8) for number in numbers]), condition)
+        yield condition

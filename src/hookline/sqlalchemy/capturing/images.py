@@ -6,24 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Connection,
-    MetaData,
     Row,
     Select,
     Table,
     cast,
     column,
     func,
-    inspect,
     select,
     true,
 )
 from sqlalchemy.types import NullType, UserDefinedType
 
 from hookline.sqlalchemy.capturing.captured import Captured
-from hookline.sqlalchemy.capturing.entries import Entry, chunks
+from hookline.sqlalchemy.capturing.entries import Entry, among, keyed
 from hookline.sqlalchemy.capturing.shape import Shape
 
 
@@ -33,6 +30,7 @@ class _Record(UserDefinedType[Any]):
     cache_ok = True
 
     def get_col_spec(self, **options: Any) -> str:
+        """Its name."""
         return "record"
 
 
@@ -40,7 +38,7 @@ class _Reader(NamedTuple):
     """How to read the images of one shape: a query over entries, and what its columns are."""
 
     query: Select[Any]
-    ident: Any
+    table: Table
     columns: Sequence[Column[Any]]
 
 
@@ -57,8 +55,8 @@ def captured(connection: Connection, shape: Shape, entries: Sequence[Entry]) -> 
     width = len(reader.columns)
     keys = [column.key for column in reader.columns]
     by_id = {entry.id: entry for entry in entries}
-    for some in chunks(list(by_id)):
-        for row in connection.execute(reader.query.where(reader.ident.in_(some))):
+    for condition in among(reader.table, entries):
+        for row in connection.execute(reader.query.where(condition)):
             entry = by_id[row[0]]
             yield _captured(shape, entry, row, keys, width)
 
@@ -66,13 +64,14 @@ def captured(connection: Connection, shape: Shape, entries: Sequence[Entry]) -> 
 def _captured(shape: Shape, entry: Entry, row: Row[Any], keys: Sequence[str], width: int) -> Captured:
     old = None if entry.operation == "insert" else dict(zip(keys, row[1 : width + 1], strict=True))
     new = None if entry.operation == "delete" else dict(zip(keys, row[width + 1 :], strict=True))
-    return Captured(entry.id, entry.transaction, shape.table, entry.operation, old, new, entry.at)  # type: ignore[arg-type]
+    return Captured(entry.id, entry.transaction, shape.table, entry.operation, old, new, entry.at, entry.images)  # type: ignore[arg-type]
 
 
 def _reader(connection: Connection, shape: Shape, images: str) -> _Reader:
     columns = list(shape.columns)
     if images != shape.images:
-        there = {found["name"] for found in inspect(connection).get_columns(images, schema=shape.schema)}
+        everything = select(literal_column("*")).select_from(keyed(shape.kind, images, shape.schema)).limit(0)
+        there = set(connection.execute(everything).keys())
         columns = [column for column in columns if shape.old(column) in there]
     make = _reader_of_rows if shape.kind == "sqlite" else _reader_of_arrays
     return make(shape, images, columns)
@@ -80,16 +79,14 @@ def _reader(connection: Connection, shape: Shape, images: str) -> _Reader:
 
 def _reader_of_rows(shape: Shape, images: str, columns: Sequence[Column[Any]]) -> _Reader:
     typed = [Column(name(column), column.type) for name in (shape.old, shape.new) for column in columns]
-    table = Table(images, MetaData(), Column("id", BigInteger), *typed, schema=shape.schema)
-    return _Reader(select(*table.c).order_by(table.c.id), table.c.id, columns)
+    table = keyed(shape.kind, images, shape.schema, *typed)
+    return _Reader(select(*table.c).order_by(table.c.id), table, columns)
 
 
 def _reader_of_arrays(shape: Shape, images: str, columns: Sequence[Column[Any]]) -> _Reader:
     names = [name(column) for name in (shape.old, shape.new) for column in columns]
     arrays = [Column(name, NullType()) for name in names]
-    table = Table(
-        images, MetaData(), Column("id", BigInteger), Column("part", BigInteger), *arrays, schema=shape.schema
-    )
+    table = keyed(shape.kind, images, shape.schema, *arrays)
     numbered = [f"c{number}" for number in range(len(names))]
     types = [NullType() if shape.is_array(column) else column.type for column in columns] * 2
     rows = (
@@ -112,6 +109,6 @@ def _reader_of_arrays(shape: Shape, images: str, columns: Sequence[Column[Any]])
         select(table.c.id, *values)
         .select_from(table.join(rows, true()))
         .where(old.bool_op("*<>")(new))
-        .order_by(table.c.id, table.c.part, rows.c.place)
+        .order_by(table.c.id, rows.c.place)
     )
-    return _Reader(query, table.c.id, columns)
+    return _Reader(query, table, columns)

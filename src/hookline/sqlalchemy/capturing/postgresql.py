@@ -26,32 +26,36 @@ def create_log(log: str, schema: str | None) -> Iterator[str]:
         f"SELECT setval({_QUOTER.text(sequence)}, CAST(1000000 * extract(epoch FROM clock_timestamp()) AS bigint)) "
         f"FROM {sequence} WHERE NOT is_called"
     )
+    # Entries are in the tables that inherit from this one, one per captured table, with their old and new rows.
     yield (
-        f'CREATE TABLE IF NOT EXISTS {table} (id bigint PRIMARY KEY, tx xid8 NOT NULL, "table" text NOT NULL, '
-        f"operation text NOT NULL, images text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        f'CREATE TABLE IF NOT EXISTS {table} (id bigint, tx xid8, "table" text, operation text, at timestamptz, '
+        f"CHECK (false) NO INHERIT)"
     )
-    yield f"CREATE INDEX IF NOT EXISTS {_QUOTER.name(f'{log}_tx')} ON {table} (tx)"
 
 
 def drop_log(log: str, schema: str | None) -> Iterator[str]:
     """Drop the log."""
-    yield f"DROP TABLE IF EXISTS {_QUOTER.within(log, schema)}"
+    yield f"DROP TABLE IF EXISTS {_QUOTER.within(log, schema)} CASCADE"
     yield f"DROP SEQUENCE IF EXISTS {_QUOTER.within(f'{log}_id', schema)}"
 
 
 def create_images(shape: Shape) -> Iterator[str]:
     """Make the table of old and new rows, if it is not there, with the types that the table's columns really have."""
-    images = _QUOTER.within(shape.images, shape.schema)
+    log, images = (_QUOTER.within(name, shape.schema) for name in (shape.log, shape.images))
     names = [_QUOTER.name(name(column)) for name in (shape.old, shape.new) for column in shape.columns]
     arrays = [f"array_agg({value_of(shape, 'hookline_row', column)})" for column in shape.columns] * 2
     columns = ", ".join(f"{array} AS {name}" for array, name in zip(arrays, names, strict=True))
     yield (
-        f"CREATE TABLE IF NOT EXISTS {images} AS SELECT CAST(0 AS bigint) AS id, CAST(0 AS bigint) AS part, {columns} "
+        f"CREATE TABLE IF NOT EXISTS {images} AS SELECT CAST(0 AS bigint) AS id, CAST('0' AS xid8) AS tx, "
+        f"CAST('' AS text) AS \"table\", CAST('' AS text) AS operation, clock_timestamp() AS at, {columns} "
         f"FROM {_QUOTER.table(shape.table)} AS hookline_row WITH NO DATA"
     )
-    yield f"CREATE UNIQUE INDEX IF NOT EXISTS {_QUOTER.name(_key_of(shape))} ON {images} (id, part)"
+    yield f"CREATE INDEX IF NOT EXISTS {_QUOTER.name(_key_of(shape))} ON {images} (tx, id)"
     # To compress them would take longer than to write them, and they do not stay for long.
     yield f"ALTER TABLE {images} {', '.join(f'ALTER COLUMN {name} SET STORAGE EXTERNAL' for name in names)}"
+    inherits = f"SELECT FROM pg_inherits WHERE inhrelid = CAST({_QUOTER.text(images)} AS regclass)"
+    statement = f"BEGIN IF NOT EXISTS ({inherits}) THEN ALTER TABLE {images} INHERIT {log}; END IF; END"
+    yield f"DO {_QUOTER.text(statement)}"
 
 
 def drop_images(shape: Shape, name: str | None = None) -> str:
