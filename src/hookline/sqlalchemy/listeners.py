@@ -23,6 +23,7 @@ from hookline.sqlalchemy.flush import Flush
 from hookline.sqlalchemy.guard import kept_open
 from hookline.sqlalchemy.outcome import was_committed
 from hookline.sqlalchemy.statements.door import StatementDoor
+from hookline.sqlalchemy.statements.listed import save_mappings
 from hookline.sqlalchemy.stir import Stir
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Listeners:
         if host is None:
             send(mapper, rows, **options)
         else:
-            self._door.save_mappings(host, send, inspect(mapper).mapper, rows, options)
+            save_mappings(self._door, host, send, inspect(mapper).mapper, rows, options)
 
     # -- transaction
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import wraps
@@ -161,6 +162,8 @@ class Play(RuleBasedStateMachine):
     def load_again(self) -> None:
         """Rows that statements have written came and went without their objects."""
         if self.by_statements:
+            self.objects = []
+            gc.collect()  # objects of rows that are gone; their keys may be given to other rows
             self.load()
 
     def alive(self, *models: type) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 from sqlalchemy import Table, delete, func, insert, inspect, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from .links import Links
 from .play import step
@@ -14,6 +15,7 @@ from .schema import (
     Account,
     Car,
     Company,
+    Country,
     Course,
     Document,
     Enrollment,
@@ -202,6 +204,48 @@ class Statements(Links):
         statement = insert(self.target(way, Tag)).from_select(["label"], source)
         self.by_statement(
             f"{way}: insert(Tag).from_select(names of companies <= {limit})", lambda: self.send(way, statement)
+        )
+
+    @precondition(lambda self: not LINKING & {rule.name for rule in self.in_force})
+    @step(
+        model=st.sampled_from([Country, Enrollment]),
+        values=st.lists(st.tuples(some, some), min_size=1, max_size=3),
+        how=st.sampled_from(["nothing", "anything", "excluded", "computed", "some"]),
+        way=st.sampled_from(["orm", "core", "connection", "values"]),
+    )
+    def upsert(self, model: Any, values: list[tuple[int, int]], how: str, way: str) -> None:
+        """Some rows are there, and some are not."""
+        key = [column.key for column in inspect(model).primary_key]
+        rows = {}
+        for value, other in values:
+            if model is Country:
+                row: dict[str, Any] = {"code": "abcde"[value % 5], "name": TEXTS[other % len(TEXTS)]}
+            else:
+                person, course = self.key_of(self.pick(value, Person)), self.key_of(self.pick(other, Course))
+                row = {"person_id": person, "course_id": course, "grade": NUMBERS[value % len(NUMBERS)]}
+            if all(row[name] is not None for name in key):
+                rows[tuple(row[name] for name in key)] = row
+        if not rows:
+            return
+        given = list(rows.values())
+        insert_into = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.database.engine.dialect.name]
+        statement: Any = insert_into(model if way == "orm" else inspect(model).local_table)
+        if way == "values":
+            statement, parameters = statement.values(given), None
+        else:
+            parameters = given
+        name = "name" if model is Country else "grade"
+        column = inspect(model).local_table.c[name]
+        if how in ("nothing", "anything"):
+            target = {} if how == "anything" else {"index_elements": key}
+            statement = statement.on_conflict_do_nothing(**target)
+        else:
+            there = statement.excluded[name]
+            value = there if how == "excluded" else column + there
+            only = {"where": column != there} if how == "some" else {}
+            statement = statement.on_conflict_do_update(index_elements=key, set_={name: value}, **only)
+        self.by_statement(
+            f"{way}: upsert {model.__name__} {given}, {how}", lambda: self.send(way, statement, parameters)
         )
 
     @step(model=st.sampled_from([Project, Passport, Line, Enrollment, Account, Document]), limit=some, way=ways)
