@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     delete,
     insert,
+    literal_column,
     select,
 )
 from sqlalchemy.schema import CreateTable
@@ -105,7 +106,7 @@ def edited_sets(
         desk = _Desk(table, apart)
         desk.fill(connection, edits)
         for column in apart:
-            sets[column] = desk.value_of(column, sets.get(column, column))
+            sets[column] = desk.value_of(connection, column, sets.get(column, column))
     return sets
 
 
@@ -121,7 +122,7 @@ class _Desk:
     """A temporary table that holds the edited values by key, so that one statement can write them all."""
 
     def __init__(self, table: Table, columns: Sequence[Any]) -> None:
-        self.target, self.columns = table, columns
+        self.columns = columns
         self.keys = list(table.primary_key.columns)
         shape = ",".join(f"{column.name}:{column.type!r}" for column in (*self.keys, *columns))
         self.table = Table(
@@ -149,10 +150,15 @@ class _Desk:
                 rows.append(row)
         connection.execute(insert(self.table), rows)
 
-    def value_of(self, column: Any, otherwise: Any) -> Any:
+    def value_of(self, connection: Connection, column: Any, otherwise: Any) -> Any:
         """What a column is set to: the value on the desk, or what the statement says."""
         place = self.columns.index(column)
-        at = [self.table.c[f"k{n}"] == key for n, key in enumerate(self.keys)]
-        edited = select(self.table.c[f"e{place}"]).where(*at).correlate(self.target).scalar_subquery()
-        value = select(self.table.c[f"v{place}"]).where(*at).correlate(self.target).scalar_subquery()
+        # By name: in the SET of an ON CONFLICT there is nothing that SQLAlchemy would correlate a column to.
+        name_of = connection.dialect.identifier_preparer.format_column
+        at = [
+            self.table.c[f"k{n}"] == literal_column(name_of(key, use_table=True), key.type)
+            for n, key in enumerate(self.keys)
+        ]
+        edited = select(self.table.c[f"e{place}"]).where(*at).scalar_subquery()
+        value = select(self.table.c[f"v{place}"]).where(*at).scalar_subquery()
         return case((edited == 1, value), else_=otherwise)
