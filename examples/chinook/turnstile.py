@@ -90,7 +90,7 @@ class Walk:
 
     def __init__(self, store: Store, sessions: sessionmaker[Session]) -> None:
         self.store, self.sessions = store, sessions
-        self.table = Table("door")
+        self.table = Table("door", padding=(0, 1, 0, 0))
         for title in (*PHASES, "refused", "written"):
             self.table.add_column(title.replace("_", "\n"), justify="right")
 
@@ -106,8 +106,9 @@ class Walk:
             door(session, at, GOOD)
         followed = self._playlist_is_right(at) if door is secondary_table else self._invoice_is_right(at, before)
         written = self._links(at) if door is secondary_table else self._lines(at, GOOD)
-        told = self._row(name, refused, written)
+        told = [passed[phase] for phase in PHASES]
         right = told == [EACH] * len(PHASES) and (refused, written) == (EACH, EACH) and untouched and followed
+        self._add_row(name, told, refused, written, right)
         self.store.check(right, f"{name}: {EACH} rows, told of in {len(PHASES)} phases; {EACH} refused without a trace")
 
     def through_what_is_not_followed(self) -> None:
@@ -124,16 +125,19 @@ class Walk:
                 session.execute(cheaper, {"invoice": at.invoice})
         except BypassError:
             refused = EACH
-        told, written = self._row("raw SQL, by policy", refused, self._lines(at, GOOD)), self._lines(at, GOOD)
-        self.store.check((sum(told), refused, written) == (0, EACH, 0), "raw SQL: refused, and not sent")
+        told, written = [passed[phase] for phase in PHASES], self._lines(at, GOOD)
+        right = (sum(told), refused, written) == (0, EACH, 0)
+        self._add_row("raw SQL, by policy", told, refused, written, right)
+        self.store.check(right, "raw SQL: refused, and not sent")
 
         at = self._place("a cascade")
         passed.clear()
         with self.sessions.begin() as session:
             session.execute(delete(Invoice).where(Invoice.id == at.invoice))
-        gone = EACH - self._lines(at)
-        told = self._row("cascade of the database", 0, gone)
-        self.store.check((sum(told), gone) == (0, EACH), f"cascade: {gone} lines are gone, and nobody was told: not yet")
+        told, gone = [passed[phase] for phase in PHASES], EACH - self._lines(at)
+        right = (sum(told), gone) == (0, EACH)
+        self._add_row("database cascade", told, 0, gone, right)
+        self.store.check(right, f"database cascade: {gone} lines are gone, and nobody was told: not yet")
 
     def _place(self, name: str) -> Place:
         """An invoice and a playlist of one door's own."""
@@ -154,10 +158,8 @@ class Walk:
             return len(error.problems)
         return 0
 
-    def _row(self, name: str, refused: int, written: int) -> list[int]:
-        told = [passed[phase] for phase in PHASES]
-        self.table.add_row(name, *map(str, told), str(refused), str(written))
-        return told
+    def _add_row(self, name: str, told: list[int], refused: int, written: int, right: bool) -> None:
+        self.table.add_row(name, *map(str, (*told, refused, written)), style=None if right else "bold red")
 
     # -- what the database says
 
