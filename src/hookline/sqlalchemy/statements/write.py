@@ -129,6 +129,7 @@ class StatementWrite(Write):
         models = self._models(self.rows)
         return (
             bool(self.links)
+            or self.host.attachment.capture is not None
             or bool(self.put_off)
             or any(
                 (concern := self.concerns.of(model)) is not None
