@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from models import Invoice, InvoiceLine, Money, Track, playlist_track
-from sqlalchemy import bindparam, insert, literal, select, update
+from sqlalchemy import bindparam, delete, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -57,7 +57,9 @@ def unit_of_work(session: Session, at: Place, price: Decimal) -> None:
 
 
 def orm_by_criteria(session: Session, at: Place, price: Decimal) -> None:
-    session.execute(update(InvoiceLine).where(InvoiceLine.invoice_id == at.invoice).values(unit_price=price, quantity=0))
+    session.execute(
+        update(InvoiceLine).where(InvoiceLine.invoice_id == at.invoice).values(unit_price=price, quantity=0)
+    )
 
 
 def orm_by_key(session: Session, at: Place, price: Decimal) -> None:
@@ -125,6 +127,17 @@ def secondary_table(session: Session, at: Place, price: Decimal) -> None:
     wanted = Track.unit_price < 1 if price == GOOD else Track.unit_price > 1
     tracks = session.scalars(select(Track.id).where(wanted).order_by(Track.id).limit(EACH)).all()
     session.execute(insert(playlist_track), [{"playlist_id": at.playlist, "track_id": track} for track in tracks])
+
+
+def raw_sql(session: Session, at: Place, price: Decimal) -> None:
+    """Not among the others: hooks do not see it without capture."""
+    statement = text("update invoice_line set unit_price = :cents, quantity = 1 where invoice_id = :invoice")
+    session.execute(statement, {"cents": int(price * 100), "invoice": at.invoice})
+
+
+def cascade(session: Session, at: Place) -> None:
+    """Likewise: an invoice takes its lines along, and no statement says so."""
+    session.execute(delete(Invoice).where(Invoice.id == at.invoice))
 
 
 DOORS: tuple[Door, ...] = (
