@@ -146,23 +146,24 @@ class StatementDoor:
         session._autoflush()
         connection = session.connection(bind_arguments=state.bind_arguments)
         if event == "update":
-            update = ListedUpdate(host, mapper, rows)
+            update = ListedUpdate(host, mapper, rows, statement)
             self._prepare(host, update.write, update.before(connection))
             with self._muted(host, update.write):
-                result = state.invoke_statement(params=update.rows)
+                result = state.invoke_statement(params=_as_given(given, update.rows))
             update.after()
             update.write.synchronize()
             self._finish(host, [update.write])
             return result
-        insertion = ListedInsertion(host, mapper, rows)
+        insertion = ListedInsertion(host, mapper, rows, statement)
         self._prepare(host, insertion.write, insertion.before())
+        statement = insertion.statement
         unknown = [getattr(mapper.class_, name) for name in insertion.unknown]
         asked = bool(statement._returning)
         if unknown:
             ordered = statement._sort_by_parameter_order or len(rows) > 1
             statement = statement.returning(*unknown, sort_by_parameter_order=ordered)
         with self._muted(host, insertion.write):
-            result = state.invoke_statement(statement=statement, params=insertion.rows)
+            result = state.invoke_statement(statement=statement, params=_as_given(given, insertion.rows))
         if unknown:
             frozen = result.freeze()
             own = len(unknown)
@@ -270,6 +271,11 @@ def collected(host: SessionHost) -> Iterator[list[Followed]]:
 def without_last(result: Any, columns: int) -> Any:
     """A result without its last columns, which were asked for on behalf of hooks."""
     return result.columns(*range(len(result.keys()) - columns)) if columns else result
+
+
+def _as_given(given: Any, rows: list[dict[str, Any]]) -> Any:
+    """The parameters of an ORM statement: one row may have come without a list around it."""
+    return rows[0] if isinstance(given, Mapping) else rows
 
 
 def _hand_back(mapper: Mapper[Any], states: list[Any], given: Any, rows: list[dict[str, Any]]) -> None:
