@@ -49,6 +49,7 @@ class Held:
         state = instance_state(entity)
         self._changes[state] = change
         state.__dict__["_modified_event"] = self._report
+        change.elsewhere |= frozenset(state.committed_state)  # what was pending before remains so
         row, new = instance_dict(entity), change.known_new()
         names = {*change.touched, *(change.foreseen or ())}.difference(state.committed_state, change.unsettled)
         row.update((name, new[name]) for name in names)
