@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Enum, Float, Integer, Interval, Time, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Enum, Float, Integer, Interval, String, Time, Uuid
 
 from hookline.sqlalchemy.capturing.shape import Shape
 from hookline.sqlalchemy.capturing.sql import Quoter
@@ -90,10 +90,17 @@ def _measuring(shape: Shape, source: str, *, into: bool = False) -> str:
 
 
 def _bytes(shape: Shape) -> str:
-    """The bytes that a row has at most, but for a few: a value that lies there compressed may be much longer."""
-    names = [f"r.{_QUOTER.name(c.name)}" for c in shape.columns if not isinstance(c.type, _SHORT)]
-    sizes = [f"pg_column_size({n}) * CASE WHEN pg_column_compression({n}) IS NULL THEN 1 ELSE 255 END" for n in names]
-    return " + ".join(f"coalesce({size}, 0)" for size in sizes) or "0"
+    """The bytes that a row has at most, but for a few."""
+    columns = [column for column in shape.columns if not isinstance(column.type, _SHORT)]
+    return " + ".join(f"coalesce({_bytes_of(column)}, 0)" for column in columns) or "0"
+
+
+def _bytes_of(column: Column[Any]) -> str:
+    name = f"r.{_QUOTER.name(column.name)}"
+    if isinstance(column.type, String):
+        return f"octet_length(CAST({name} AS text))"  # which it need not look at
+    # What lies there compressed may be much longer.
+    return f"pg_column_size({name}) * CASE WHEN pg_column_compression({name}) IS NULL THEN 1 ELSE 255 END"
 
 
 def _single(shape: Shape, operation: str, *, old: str = "", new: str = "") -> str:
@@ -103,7 +110,7 @@ def _single(shape: Shape, operation: str, *, old: str = "", new: str = "") -> st
     rows = [
         f"(SELECT {', '.join(_values(shape, prefix))} FROM {source} AS r) AS {prefix}" for prefix, source in sources
     ]
-    conditions = [f"(SELECT count(*) FROM {source}) = 1" for _, source in sources]
+    conditions = [f"NOT EXISTS (SELECT FROM {source} OFFSET 1)" for _, source in sources]
     if old and new:
         conditions.append("o.* *<> n.*")
     return (
