@@ -53,7 +53,9 @@ def unit_of_work(session: Session, at: Place, price: Decimal) -> None:
 
 
 def orm_by_criteria(session: Session, at: Place, price: Decimal) -> None:
-    session.execute(update(InvoiceLine).where(InvoiceLine.invoice_id == at.invoice).values(unit_price=price, quantity=0))
+    session.execute(
+        update(InvoiceLine).where(InvoiceLine.invoice_id == at.invoice).values(unit_price=price, quantity=0)
+    )
 
 
 def orm_by_key(session: Session, at: Place, price: Decimal) -> None:

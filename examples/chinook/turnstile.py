@@ -133,7 +133,9 @@ class Walk:
             session.execute(delete(Invoice).where(Invoice.id == at.invoice))
         gone = EACH - self._lines(at)
         told = self._row("cascade of the database", 0, gone)
-        self.store.check((sum(told), gone) == (0, EACH), f"cascade: {gone} lines are gone, and nobody was told: not yet")
+        self.store.check(
+            (sum(told), gone) == (0, EACH), f"cascade: {gone} lines are gone, and nobody was told: not yet"
+        )
 
     def _place(self, name: str) -> Place:
         """An invoice and a playlist of one door's own."""
