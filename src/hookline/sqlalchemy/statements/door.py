@@ -157,7 +157,7 @@ class StatementDoor:
         insertion = ListedInsertion(host, mapper, rows, statement)
         self._prepare(host, insertion.write, insertion.before())
         statement = insertion.statement
-        unknown = [getattr(mapper.class_, name) for name in insertion.unknown]
+        unknown = insertion.asked
         asked = bool(statement._returning)
         if unknown:
             ordered = statement._sort_by_parameter_order or len(rows) > 1
@@ -167,8 +167,7 @@ class StatementDoor:
         if unknown:
             frozen = result.freeze()
             own = len(unknown)
-            told = [dict(zip(insertion.unknown, row[-own:], strict=True)) for row in frozen()]
-            insertion.after(told)
+            insertion.after([insertion.told(row) for row in frozen()])
             result = without_last(frozen(), own) if asked else null_result()
         else:
             insertion.after(())
