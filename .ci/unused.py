@@ -11,7 +11,14 @@ from vulture import Vulture
 ROOT = Path(__file__).parents[1]
 USERS = [ROOT / "src", ROOT / "tests", ROOT / "examples", ROOT / "benchmarks"]
 CALLED_BY_NAME = ["test_*", "Test*", "pytest_*", "__signature__"]
-READ_BY_SQLALCHEMY = ["executemany", "_flushing", "__class__", "current_column", "isolate_multiinsert_groups"]
+READ_BY_SQLALCHEMY = [
+    "executemany",
+    "_flushing",
+    "__class__",
+    "current_column",
+    "isolate_multiinsert_groups",
+    "_rowcount",
+]
 CALLED_BY_REGISTRATION = ["@*hooks.*", "@*.hook", "@pytest.*", "@event.*"]
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import databases, dispatch, flush_row_hooks, flush_set_hooks, flush_unconcerned, importing
+from benchmarks import capturing, databases, dispatch, flush_row_hooks, flush_set_hooks, flush_unconcerned, importing
 from benchmarks.result import Result
 from benchmarks.table import table_of, write_json
 from benchmarks.timing import Load
@@ -31,9 +31,10 @@ ON_EACH_DATABASE = {
     "set_hooks": flush_set_hooks.measure,
     "row_hooks": flush_row_hooks.measure,
 }
+ON_POSTGRESQL = {"capture": capturing.measure}
 ON_SQLITE = {"dispatch": dispatch.measure}
 ON_NONE = {"importing": importing.measure}
-NAMES = (*ON_EACH_DATABASE, *ON_SQLITE, *ON_NONE)
+NAMES = (*ON_EACH_DATABASE, *ON_POSTGRESQL, *ON_SQLITE, *ON_NONE)
 
 FULL = Load()
 QUICK = Load(objects=2_000, rounds=7)
@@ -66,10 +67,13 @@ def run(names: set[str], load: Load, *, with_postgresql: bool) -> Iterator[Resul
     with ExitStack() as stack:
         sqlite = stack.enter_context(databases.sqlite())
         engines = [sqlite]
-        if with_postgresql and names & set(ON_EACH_DATABASE):
+        if with_postgresql and names & {*ON_EACH_DATABASE, *ON_POSTGRESQL}:
             engines.append(stack.enter_context(databases.postgresql()))
         for name, measure in ON_EACH_DATABASE.items():
             for engine in engines if name in names else ():
+                yield from measure(engine, load)
+        for name, measure in ON_POSTGRESQL.items():
+            for engine in engines[1:] if name in names else ():
                 yield from measure(engine, load)
         for name, measure in ON_SQLITE.items():
             if name in names:

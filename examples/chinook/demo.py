@@ -23,6 +23,7 @@ from rich.table import Table
 from rules import hooks
 from store import Store
 from stories import tell_all
+from turnstile import through_every_door
 
 from hookline import Trace
 from hookline.sqlalchemy import attach
@@ -40,6 +41,8 @@ def main() -> int:
             open_store(store)
             with hooks.context(user="the shop", loudspeaker=store.loudspeaker):
                 tell_all(store)
+                store.tell("Through every door", through_every_door.__doc__)
+                through_every_door(store)
         store.tell("The rules", "hold for every row, whichever way it came.")
         reckon_rules(store)
         console.print(hook_table(trace))

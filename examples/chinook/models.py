@@ -167,7 +167,7 @@ class InvoiceLine(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     unit_price: Mapped[Decimal]
     quantity: Mapped[int]
-    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"))
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id", ondelete="CASCADE"))
     track_id: Mapped[int] = mapped_column(ForeignKey("track.id"))
     invoice: Mapped[Invoice] = relationship(back_populates="lines")
     track: Mapped[Track] = relationship()

@@ -16,6 +16,7 @@ from hookline.core.transaction import Outcome, Transaction
 from hookline.errors import (
     AsyncHookError,
     BypassError,
+    CaptureError,
     DuplicateHookError,
     HooklineError,
     HooklineWarning,
@@ -42,6 +43,7 @@ from hookline.errors import (
 __all__ = [
     "AsyncHookError",
     "BypassError",
+    "CaptureError",
     "Change",
     "Condition",
     "DuplicateHookError",

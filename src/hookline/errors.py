@@ -18,7 +18,8 @@ HooklineError
 │   ├── ReadOnlyError
 │   ├── PhaseError
 │   ├── NotFollowedError
-│   └── BypassError             a write that would go around hooks, and was not sent
+│   ├── BypassError             a write that would go around hooks, and was not sent
+│   └── CaptureError            triggers that are missing or outdated
 └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
 HooklineWarning
 └── UnhookedWriteWarning        a write that hooks could not see, or not in time
@@ -255,6 +256,12 @@ class BypassError(UsageError):
     """A write that would have gone around hooks; their policy refused it before it was sent."""
 
     code = "bypass"
+
+
+class CaptureError(UsageError):
+    """Triggers that are not there, or not as the models want them."""
+
+    code = "capture"
 
 
 class UnknownOutcomeError(HooklineError):

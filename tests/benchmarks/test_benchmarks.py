@@ -38,6 +38,13 @@ def test_a_flush_is_measured_on_each_database(name: str, figures: int, engine: E
     assert any(one.budget is not None for one in results)
 
 
+def test_capture_is_measured_on_postgresql(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("the budget is for PostgreSQL")
+    results = list(command.ON_POSTGRESQL["capture"](engine, TINY))
+    assert [one.budget for one in results] == [1.6] * 3
+
+
 def test_benchmarks_run_by_name() -> None:
     results = list(command.run({"dispatch", "importing"}, TINY, with_postgresql=False))
     assert [one.unit for one in results] == [Unit.TIMES, Unit.TIMES, Unit.MILLISECONDS]

@@ -129,6 +129,20 @@ class Transaction:
             self._flushes.append((len(self.steps), moves or {}))
             self.steps.extend(changes)
 
+    def insert(self, place: int, change: Change[Any]) -> None:
+        """Keep a change that was found out late, before the step that it came before.
+
+        Args:
+            place: The number of that step.
+            change: The change.
+        """
+        before = [one for one in self._flushes if one[0] <= place]
+        after = [(start + 1, moves) for start, moves in self._flushes if start > place]
+        split = [(place, before.pop()[1] if before and before[-1][0] == place else {}), (place + 1, {})]
+        self._flushes = [*before, *split, *after]
+        self.steps.insert(place, change)
+        self._fold, self._folded = Fold(), 0
+
     def changes(self, target: object = None) -> list[Change[Any]]:
         """The net changes so far.
 

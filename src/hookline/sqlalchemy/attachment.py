@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Table, event
+from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, class_mapper, scoped_session, sessionmaker
 
 from hookline.core.hook import Hook
 from hookline.core.registry import Hooks
+from hookline.core.run import Steps
 from hookline.core.targets import RelationSet
 from hookline.core.transaction import Transaction
 from hookline.errors import HooklineError, TargetError, UnknownFieldError
 from hookline.sqlalchemy.asynchronous import around, is_a, is_async_class
+from hookline.sqlalchemy.capturing import Capture
 from hookline.sqlalchemy.concern import Schema
 from hookline.sqlalchemy.host import SessionHost
 from hookline.sqlalchemy.listeners import Listeners
@@ -36,10 +38,15 @@ class Attachment:
         book: The rule book.
         target: What was given to `attach`.
         raise_after_commit: Whether failures after COMMIT are raised to the caller of ``commit()``.
+        capture: The triggers whose log the sessions read back; None if there are none.
     """
 
-    def __init__(self, book: Hooks, target: Any, *, raise_after_commit: bool = False) -> None:
+    def __init__(
+        self, book: Hooks, target: Any, *, raise_after_commit: bool = False, capture: Capture | None = None
+    ) -> None:
         self.book, self.target, self.raise_after_commit = book, target, raise_after_commit
+        self.capture = capture
+        self._checked: WeakSet[Engine] = WeakSet()
         self.schema = Schema()
         self._owner, self._factory = _owner_of(target)
         self._hosts: WeakKeyDictionary[Session, SessionHost] = WeakKeyDictionary()
@@ -100,12 +107,31 @@ class Attachment:
         """Whether the database itself takes down what is written to a class, or to a secondary table.
 
         What is captured is reported to the hooks of the commit phases, whichever way it came, so that no write goes
-        around them. Nothing is captured yet.
+        around them.
 
         Args:
             source: A mapped class, or the secondary table of a relation.
         """
-        return False
+        if self.capture is None:
+            return False
+        tables = {source} if isinstance(source, Table) else set(self.schema.facts(source).mapper.tables)
+        return tables <= set(self.capture.tables)
+
+    def begin_capture(self, connection: Connection) -> None:
+        """A connection joins a transaction: what it captures will be read back.
+
+        Raises:
+            CaptureError: The triggers do not match the models; this is looked at once for each engine.
+        """
+        if self.capture is not None:
+            if connection.engine not in self._checked:
+                self.capture.check(connection)
+                self._checked.add(connection.engine)
+            self.capture.begin(connection)
+
+    def drive(self, host: SessionHost, steps: Steps[None]) -> None:
+        """Run steps in a session."""
+        self._listeners.drive(host, steps)
 
     def new_session(self, host: SessionHost) -> Session:
         """A session like the one that wrote, for what runs after the end."""
@@ -204,6 +230,7 @@ def attach(
     target: Any,
     *,
     raise_after_commit: bool = False,
+    capture: Capture | None = None,
 ) -> Attachment:
     """Let a rule book govern what is written through some sessions.
 
@@ -213,6 +240,9 @@ def attach(
             session, sync or async.
         raise_after_commit: Let ``commit()`` raise what ``after_commit`` hooks raised, as an ExceptionGroup; the
             transaction is committed all the same.
+
+        capture: Triggers, as `hookline.sqlalchemy.capture` makes them and ``capture.install(engine)`` has installed
+            them: then raw SQL and cascades of the database reach the hooks of the commit phases, too.
 
     Returns:
         The attachment, to detach it again. To attach the same rule book twice to the same target changes nothing.
@@ -231,7 +261,7 @@ def attach(
     for attached in vars(owner).get(_MARK, ()):
         if attached.book is hooks:
             return attached  # type: ignore[no-any-return]
-    return Attachment(hooks, target, raise_after_commit=raise_after_commit)
+    return Attachment(hooks, target, raise_after_commit=raise_after_commit, capture=capture)
 
 
 def transaction(session: Any, hooks: Hooks | None = None) -> Transaction:

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session, SessionTransaction, attributes
 from hookline.core.change import Change
 from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
-from hookline.core.run import first_of
+from hookline.core.run import Steps, first_of
 from hookline.core.transaction import Transaction
 from hookline.errors import PhaseError, Problem, ValidationError
 from hookline.sqlalchemy.asynchronous import around
 from hookline.sqlalchemy.change import RowChange
 from hookline.sqlalchemy.load import Need, load_rows, load_values
 from hookline.sqlalchemy.mapped import WRITTEN, MappedChange
+from hookline.sqlalchemy.readback import ReadBack
 from hookline.sqlalchemy.relations import RowEnd
 from hookline.sqlalchemy.scopes import AfterScope, WritingScope
 from hookline.sqlalchemy.stir import Stir
@@ -45,6 +46,9 @@ class SessionHost:
         committed: The transaction or savepoint that was committed last.
         caller: The hook that this session was opened for, and the change it is running on.
         connections: Those that work for its transaction.
+        ending: Whether the outermost commit has begun.
+        accounted: How many steps of the transaction captured rows have been held against.
+        unfollowed: Rows that hooks do not follow, and that triggers have captured all the same.
         flushing: Whether a flush is sending its statements.
         muted: Whether statements are part of something that is followed already.
         sending: The statements that are being sent, with their hooks.
@@ -66,6 +70,9 @@ class SessionHost:
         self.caller: tuple[Hook | None, Change[Any] | None] = (None, None)
         self.connections: list[Connection] = []
         self.flushing = False
+        self.ending = False
+        self.accounted = 0
+        self.unfollowed: list[MappedChange] = []
         self.muted = False
         self.sending: list[tuple[Any, Followed]] = []
         self.collecting: list[Followed] | None = None
@@ -95,10 +102,26 @@ class SessionHost:
             return
         self.draining = True
         try:
-            while not session._is_clean():
-                session.flush()
+            while True:
+                while not session._is_clean():
+                    session.flush()
+                if not self.read_back():
+                    return
         finally:
             self.draining = False
+
+    def read_back(self) -> bool:
+        """Read what triggers have captured, if this is the end of the transaction; whether there was anything."""
+        capture = self.attachment.capture
+        if capture is None or not self.ending:
+            return False
+        found: list[bool] = []
+
+        def take() -> Steps[None]:
+            found.append((yield from ReadBack(self, capture).take()))
+
+        self.attachment.drive(self, take())
+        return found[0]
 
     def scope(self) -> WritingScope:
         """What hooks can reach while the transaction is open."""

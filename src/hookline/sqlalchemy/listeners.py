@@ -23,6 +23,7 @@ from hookline.sqlalchemy.flush import Flush
 from hookline.sqlalchemy.guard import kept_open
 from hookline.sqlalchemy.outcome import was_committed
 from hookline.sqlalchemy.statements.door import StatementDoor
+from hookline.sqlalchemy.statements.listed import save_mappings
 from hookline.sqlalchemy.stir import Stir
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Listeners:
         if host is None:
             send(mapper, rows, **options)
         else:
-            self._door.save_mappings(host, send, inspect(mapper).mapper, rows, options)
+            save_mappings(self._door, host, send, inspect(mapper).mapper, rows, options)
 
     # -- transaction
 
@@ -150,6 +151,8 @@ class Listeners:
         self._engines.listen(connection.engine)
         host = self.attachment.host_of(session)
         if host is not None:
+            if self.attachment.capture is not None and connection not in host.connections:
+                self.attachment.begin_capture(connection)
             self._connections.join(host, connection)
 
     def after_transaction_create(self, session: Session, transaction: SessionTransaction) -> None:
@@ -165,6 +168,7 @@ class Listeners:
             return
         if _is_savepoint(session) or host.committing:
             return
+        host.ending = True
         host.flush()
         tx = host.tx
         if tx is None:
@@ -204,6 +208,8 @@ class Listeners:
     def _end(self, host: SessionHost, transaction: SessionTransaction, good: bool) -> None:
         tx, lost, tried = host.tx, self._engines.lost_while_committing(host), host.committing
         host.tx, host.committing, host.committed = None, False, None
+        host.ending, host.accounted = False, 0
+        host.unfollowed.clear()
         host.stir = Stir(host.session)
         self._engines.committing(None)
         self._engines.sending(None)

@@ -74,6 +74,16 @@ class Write:
             ValidationError: What the late `check` hooks refused.
         """
         yield from self._late_checks()
+        rows = self.keep()
+        stir = self.host.stir
+        stir.reset()
+        yield from run_phase(self.tx, self.plan, "after", rows, self.host.scope(), observer=stir)
+        stir.finish()
+
+    def keep(self) -> list[Change[Any]]:
+        """Keep the changes for the commit phases, in the order in which they are told."""
+        if self.host.attachment.capture is not None:
+            self.host.unfollowed.extend(change for change in self.rows if not change.followed)
         rows: list[Change[Any]] = [c for c in self.rows if c.followed and c.is_change]
         # A row that is deleted and inserted again by one flush is told of in that order; links likewise.
         first: list[Change[Any]] = [change for change in rows if change.event == "delete"]
@@ -82,10 +92,7 @@ class Write:
         if first:
             rows = first + [change for change in rows if change.event not in ("delete", "unlink")]
         self.tx.record(rows, self._moves() if self.concerns.links else {})
-        stir = self.host.stir
-        stir.reset()
-        yield from run_phase(self.tx, self.plan, "after", rows, self.host.scope(), observer=stir)
-        stir.finish()
+        return rows
 
     def _moves(self) -> dict[Hashable, Hashable]:
         """The rows that hooks do not follow, but perhaps their links, and whose keys change."""

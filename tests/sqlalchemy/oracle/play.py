@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import wraps
@@ -65,8 +66,8 @@ class Play(RuleBasedStateMachine):
         self.entity_names: dict[int, str] = {}
         self.objects: list[Any] = []
         self.savepoints: list[SessionTransaction] = []
-        self.hooks = Hooks()
-        self.witness = Witness(database.counts)
+        self.hooks = Hooks(bypass="warn" if database.capture is None else "capture")
+        self.witness = Witness(database.counts, in_order=database.capture is None)
         self.in_force: list[Rule] = []
         self.by_statements = False
         restart_ticks()
@@ -102,7 +103,7 @@ class Play(RuleBasedStateMachine):
 
     def open_session(self) -> None:
         self.session = self.database.session()
-        self.attachments.enter_context(attach(self.hooks, self.session))
+        self.attachments.enter_context(attach(self.hooks, self.session, capture=self.database.capture))
         self.savepoints = []
 
     def load(self) -> None:
@@ -161,6 +162,8 @@ class Play(RuleBasedStateMachine):
     def load_again(self) -> None:
         """Rows that statements have written came and went without their objects."""
         if self.by_statements:
+            self.objects = []
+            gc.collect()  # objects of rows that are gone; their keys may be given to other rows
             self.load()
 
     def alive(self, *models: type) -> list[Any]:

@@ -7,6 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 from sqlalchemy import Table, delete, func, insert, inspect, literal, select, update
+from sqlalchemy import text as sql
+from sqlalchemy.dialects import postgresql, sqlite
 
 from .links import Links
 from .play import step
@@ -14,6 +16,7 @@ from .schema import (
     Account,
     Car,
     Company,
+    Country,
     Course,
     Document,
     Enrollment,
@@ -42,6 +45,27 @@ REFERENCES = (
     *((Person, "boss_id", Person), (Person, "employer_id", Company), (Passport, "person_id", Person)),
     *((Order, "customer_id", Person), (Project, "company_id", Company), (Vehicle, "owner_id", Person)),
 )
+
+RAW = (
+    "UPDATE person SET age = age + 1 WHERE id <= {n}",
+    "UPDATE person SET nickname = '{word}', bio = NULL WHERE id >= {n}",
+    "UPDATE person SET boss_id = NULL, employer_id = NULL WHERE id = {n}",
+    "UPDATE company SET size = {m} WHERE id <= {n}",
+    "UPDATE orders SET customer_id = NULL WHERE id <= {n}",
+    "UPDATE vehicle SET name = '{word}' WHERE id >= {n}",
+    "UPDATE car SET doors = doors + {m}",
+    "UPDATE account SET balance = {m} WHERE id > {n}",
+    "INSERT INTO tag (label) VALUES ('{word}'), ('{word}')",
+    "INSERT INTO company (name, size) VALUES ('{word}', {m})",
+    "INSERT INTO account (kind, balance, rate) VALUES ('savings', {n}, {m})",
+    "DELETE FROM passport WHERE id <= {n}",
+    "DELETE FROM project WHERE id <= {n}",
+    "DELETE FROM person_tag WHERE person_id <= {n}",
+    "DELETE FROM friendship",
+    "DELETE FROM orders WHERE id <= {n}",
+    "DELETE FROM line WHERE id = {n}",
+)
+"""The orders take their lines with them: that is the database's doing."""
 
 
 class Statements(Links):
@@ -204,6 +228,48 @@ class Statements(Links):
             f"{way}: insert(Tag).from_select(names of companies <= {limit})", lambda: self.send(way, statement)
         )
 
+    @precondition(lambda self: not LINKING & {rule.name for rule in self.in_force})
+    @step(
+        model=st.sampled_from([Country, Enrollment]),
+        values=st.lists(st.tuples(some, some), min_size=1, max_size=3),
+        how=st.sampled_from(["nothing", "anything", "excluded", "computed", "some"]),
+        way=st.sampled_from(["orm", "core", "connection", "values"]),
+    )
+    def upsert(self, model: Any, values: list[tuple[int, int]], how: str, way: str) -> None:
+        """Some rows are there, and some are not."""
+        key = [column.key for column in inspect(model).primary_key]
+        rows = {}
+        for value, other in values:
+            if model is Country:
+                row: dict[str, Any] = {"code": "abcde"[value % 5], "name": TEXTS[other % len(TEXTS)]}
+            else:
+                person, course = self.key_of(self.pick(value, Person)), self.key_of(self.pick(other, Course))
+                row = {"person_id": person, "course_id": course, "grade": NUMBERS[value % len(NUMBERS)]}
+            if all(row[name] is not None for name in key):
+                rows[tuple(row[name] for name in key)] = row
+        if not rows:
+            return
+        given = list(rows.values())
+        insert_into = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.database.engine.dialect.name]
+        statement: Any = insert_into(model if way == "orm" else inspect(model).local_table)
+        if way == "values":
+            statement, parameters = statement.values(given), None
+        else:
+            parameters = given
+        name = "name" if model is Country else "grade"
+        column = inspect(model).local_table.c[name]
+        if how in ("nothing", "anything"):
+            target = {} if how == "anything" else {"index_elements": key}
+            statement = statement.on_conflict_do_nothing(**target)
+        else:
+            there = statement.excluded[name]
+            value = there if how == "excluded" else column + there
+            only = {"where": column != there} if how == "some" else {}
+            statement = statement.on_conflict_do_update(index_elements=key, set_={name: value}, **only)
+        self.by_statement(
+            f"{way}: upsert {model.__name__} {given}, {how}", lambda: self.send(way, statement, parameters)
+        )
+
     @step(model=st.sampled_from([Project, Passport, Line, Enrollment, Account, Document]), limit=some, way=ways)
     def delete_some(self, model: Any, limit: int, way: str) -> None:
         """Rows that nothing refers to."""
@@ -238,3 +304,14 @@ class Statements(Links):
             lowest = select(func.min(other_table.c[1])).where(other_table.c[0] == near).scalar_subquery()
             statement = update(table).where(first == near, second == lowest, free).values({second.key: far})
         self.by_statement(f"{way}: {how} {table.name} {near} {far}", lambda: self.send(way, statement))
+
+    @precondition(lambda self: self.database.capture is not None)
+    @step(text=st.sampled_from(RAW), number=some, other=some, driver=st.booleans())
+    def raw(self, text: str, number: int, other: int, driver: bool) -> None:
+        """SQL that nobody has looked into: triggers tell of it, and of what the database itself does."""
+        filled = text.format(n=number % 6, m=other % 6, word=TEXTS[other % len(TEXTS)].strip())
+        connection = self.sync_session.connection
+        self.by_statement(
+            f"raw: {filled}",
+            lambda: connection().exec_driver_sql(filled) if driver else self.sync_session.execute(sql(filled)),
+        )

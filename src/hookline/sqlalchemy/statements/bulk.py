@@ -48,7 +48,7 @@ class ListedInsertion:
         self.write = StatementWrite(host, "ORM bulk")
         self.mapper, self.given, self.statement = mapper, given, statement
         self.rows: list[dict[str, Any]] = []
-        self._incoming = Incoming(host, mapper)
+        self._incoming = Incoming()
 
     def before(self) -> Steps[None]:
         """Run `before` and `check`.

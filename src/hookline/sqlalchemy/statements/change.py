@@ -65,6 +65,16 @@ class StatementChange(MappedChange):
         if row is not None:
             self._kind, self._read, self.touched = row, read, row.touched
 
+    @classmethod
+    def known(
+        cls, event: str, facts: Facts, write: StatementWrite, old: dict[str, Any], new: dict[str, Any]
+    ) -> StatementChange:
+        """A change of which all values are known."""
+        change = cls(event, facts, write, new=new or None)
+        change._old_values = old or None
+        change.touched = tuple(name for name in new if name in old)
+        return change
+
     @property
     def _old(self) -> dict[str, Any] | None:
         values = self._old_values
@@ -104,7 +114,11 @@ class StatementChange(MappedChange):
     def old(self) -> Mapping[str, Any]:
         row = self._old_row
         if row is None:
-            row = self._old_row = NOTHING if self.event == "insert" else _Old(self, self._kind, self._read)
+            if self.event == "insert":
+                row = NOTHING
+            else:
+                row = OldRow(self) if self._old_values is not None else _Old(self, self._kind, self._read)
+            self._old_row = row
         return row
 
     @property

@@ -7,18 +7,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Connection, Delete, Insert, Update
-from sqlalchemy.engine.result import null_result
 from sqlalchemy.orm import Mapper, ORMExecuteState
 from sqlalchemy.sql.base import Executable
 
 from hookline.core.run import Steps
 from hookline.sqlalchemy.guard import kept_open
-from hookline.sqlalchemy.statements.bulk import ListedInsertion, ListedUpdate, is_listed
+from hookline.sqlalchemy.statements.bulk import is_listed
 from hookline.sqlalchemy.statements.insert import Insertion
+from hookline.sqlalchemy.statements.listed import execute_listed
 from hookline.sqlalchemy.statements.pairs import Pairs
+from hookline.sqlalchemy.statements.returning import without_last
 from hookline.sqlalchemy.statements.selected import SelectInsertion
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable, go_around
 from hookline.sqlalchemy.statements.update import Alteration
+from hookline.sqlalchemy.statements.upsert import Upsertion
 from hookline.sqlalchemy.statements.write import StatementWrite
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class StatementDoor:
                 if host.collecting is not None:
                     host.collecting.append(followed)
                 else:
-                    self._finish(host, [followed.write])
+                    self.finish(host, [followed.write])
                 return
 
     def clear(self, host: SessionHost) -> None:
@@ -110,7 +112,7 @@ class StatementDoor:
         door = "Core statement" if orm is None else "ORM bulk"
         try:
             followed = _make(host, door, statement, parameters, mapper, subject)
-            self._prepare(host, followed.write, followed.before(connection))
+            self.prepare(host, followed.write, followed.before(connection))
         except Unfollowable as reason:
             go_around(host, connection, statement, event, reason)
             return None
@@ -120,8 +122,12 @@ class StatementDoor:
 
     def orm_execute(self, host: SessionHost, state: ORMExecuteState) -> Any:
         """A statement of the ORM: `after` hooks wait until the session's objects are synchronized."""
-        if is_listed(state.statement, state.execution_options):
-            return self._listed(host, state)
+        upsert = getattr(state.statement, "_post_values_clause", None) is not None
+        if is_listed(state.statement, state.execution_options) and not upsert:
+            try:
+                return execute_listed(self, host, state)
+            except Unfollowable:  # then its statements are looked at one by one
+                pass
         with collected(host) as sent:
             result = state.invoke_statement()
         if not sent:
@@ -129,103 +135,11 @@ class StatementDoor:
         for followed in sent:
             followed.write.synchronize()
             result = without_last(result, followed.extra)
-        self._finish(host, [followed.write for followed in sent])
+        self.finish(host, [followed.write for followed in sent])
         return result
-
-    def _listed(self, host: SessionHost, state: ORMExecuteState) -> Any:
-        statement: Any = state.statement
-        session, mapper = host.session, state.bind_mapper
-        assert mapper is not None
-        event = "insert" if state.is_insert else "update"
-        given: Any = state.parameters
-        rows = [given] if isinstance(given, Mapping) else list(given)
-        if not host.schema.concerns(host.attachment.book.plan).subjects.concerns(mapper, event):
-            return None
-        if not rows or statement._post_values_clause is not None:
-            return None
-        session._autoflush()
-        connection = session.connection(bind_arguments=state.bind_arguments)
-        if event == "update":
-            update = ListedUpdate(host, mapper, rows, statement)
-            self._prepare(host, update.write, update.before(connection))
-            with self._muted(host, update.write):
-                result = state.invoke_statement(params=_as_given(given, update.rows))
-            update.after()
-            update.write.synchronize()
-            self._finish(host, [update.write])
-            return result
-        insertion = ListedInsertion(host, mapper, rows, statement)
-        self._prepare(host, insertion.write, insertion.before())
-        statement = insertion.statement
-        unknown = insertion.asked
-        asked = bool(statement._returning)
-        if unknown:
-            ordered = statement._sort_by_parameter_order or len(rows) > 1
-            statement = statement.returning(*unknown, sort_by_parameter_order=ordered)
-        with self._muted(host, insertion.write):
-            result = state.invoke_statement(statement=statement, params=_as_given(given, insertion.rows))
-        if unknown:
-            frozen = result.freeze()
-            own = len(unknown)
-            insertion.after([insertion.told(row) for row in frozen()])
-            result = without_last(frozen(), own) if asked else null_result()
-        else:
-            insertion.after(())
-        self._finish(host, [insertion.write])
-        return result
-
-    def save_mappings(
-        self, host: SessionHost, send: Callable[..., None], mapper: Mapper[Any], given: Any, options: dict[str, Any]
-    ) -> None:
-        """What the older bulk methods of a session write.
-
-        Args:
-            host: The session.
-            send: The session's own method.
-            mapper: The class.
-            given: Rows by attribute name, or states of objects.
-            options: Of the session's own method.
-        """
-        event = "update" if options["isupdate"] else "insert"
-        rows = list(given)
-        if not rows or not host.schema.concerns(host.attachment.book.plan).subjects.concerns(mapper, event):
-            send(mapper, rows, **options)
-            return
-        states: list[Any] = rows if options["isstates"] else []
-        if states:
-            names = host.schema.facts(mapper.class_).columns
-            changed_only = event == "update" and options["update_changed_only"]
-            rows = [
-                {
-                    name: value
-                    for name, value in state.dict.items()
-                    if name in names and (not changed_only or name in state.committed_state or names[name].primary_key)
-                }
-                for state in states
-            ]
-        options = {**options, "isstates": False, "update_changed_only": False}
-        if event == "update":
-            update = ListedUpdate(host, mapper, rows)
-            self._prepare(host, update.write, update.before(host.session.connection(bind_arguments={"mapper": mapper})))
-            with self._muted(host, update.write):
-                send(mapper, update.rows, **options)
-            update.after()
-            update.write.synchronize()
-            self._finish(host, [update.write])
-            return
-        insertion = ListedInsertion(host, mapper, rows)
-        self._prepare(host, insertion.write, insertion.before())
-        wanted = options["return_defaults"]
-        unknown = insertion.unknown
-        with self._muted(host, insertion.write):
-            send(mapper, insertion.rows, **{**options, "return_defaults": wanted or bool(unknown)})
-        insertion.after([{n: row[n] for n in unknown if n in row} for row in insertion.rows] if unknown else ())
-        if wanted:
-            _hand_back(mapper, states, given, insertion.rows)
-        self._finish(host, [insertion.write])
 
     @contextmanager
-    def _muted(self, host: SessionHost, write: StatementWrite) -> Iterator[None]:
+    def muted(self, host: SessionHost, write: StatementWrite) -> Iterator[None]:
         """For the time of a block, statements are part of something that is followed already."""
         before, host.muted = host.muted, True
         self._engines.sending(write)
@@ -239,7 +153,8 @@ class StatementDoor:
             host.muted = before
             self._engines.sending(None)
 
-    def _prepare(self, host: SessionHost, write: StatementWrite, steps: Steps[None]) -> None:
+    def prepare(self, host: SessionHost, write: StatementWrite, steps: Steps[None]) -> None:
+        """Run what comes before a statement is sent."""
         try:
             self._run(host, steps)
         except BaseException:  # whatever stopped it, nothing is sent
@@ -250,7 +165,8 @@ class StatementDoor:
         with kept_open(host):
             self._drive(host, steps)
 
-    def _finish(self, host: SessionHost, sent: Sequence[Write]) -> None:
+    def finish(self, host: SessionHost, sent: Sequence[Write]) -> None:
+        """Run what comes after statements were sent, then flush what it wrote."""
         for write in sent:
             self._run(host, write.after())
         if host.stir.origins and not host.session._flushing:
@@ -267,27 +183,6 @@ def collected(host: SessionHost) -> Iterator[list[Followed]]:
         host.collecting = before
 
 
-def without_last(result: Any, columns: int) -> Any:
-    """A result without its last columns, which were asked for on behalf of hooks."""
-    return result.columns(*range(len(result.keys()) - columns)) if columns else result
-
-
-def _as_given(given: Any, rows: list[dict[str, Any]]) -> Any:
-    """The parameters of an ORM statement: one row may have come without a list around it."""
-    return rows[0] if isinstance(given, Mapping) else rows
-
-
-def _hand_back(mapper: Mapper[Any], states: list[Any], given: Any, rows: list[dict[str, Any]]) -> None:
-    """Give the caller of an older bulk method the keys that it asked for."""
-    for number, row in enumerate(rows):
-        if not states:
-            given[number].update(row)
-            continue
-        state = states[number]
-        state.dict.update(row)
-        state.key = mapper.identity_key_from_primary_key(tuple(row[p.key] for p in mapper._identity_key_props))
-
-
 def _make(
     host: SessionHost, door: str, statement: Any, parameters: list[Parameters], mapper: Mapper[Any] | None,
     subject: Subject,
@@ -300,6 +195,8 @@ def _make(
         )
     if isinstance(statement, Insert):
         kind = Insertion if statement.select is None else SelectInsertion
+        if statement._post_values_clause is not None:
+            kind = Upsertion
         return kind(host, door, statement, parameters, mapper, subject.table)
     return Alteration(host, door, statement, parameters, mapper, subject.table)
 

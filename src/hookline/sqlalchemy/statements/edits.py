@@ -71,12 +71,34 @@ def edited(
         edits: What to write instead; of every row that it concerns.
         table: The one that it writes.
     """
+    sets = edited_sets(connection, assigned, edits, table, alone=True)
+    changed: Update = statement._clone()
+    if getattr(changed, "_ordered_values", None) is not None:  # SQLAlchemy 2.0
+        changed._ordered_values = list(sets.items())  # type: ignore[attr-defined]
+    else:
+        changed._values = immutabledict(sets)
+    return changed
+
+
+def edited_sets(
+    connection: Connection, assigned: Mapping[Any, Any], edits: Edits, table: Table, *, alone: bool
+) -> dict[Any, Any]:
+    """What a statement sets, with the edits in it.
+
+    Args:
+        connection: Where it will be sent.
+        assigned: What it sets, by column.
+        edits: What to write instead.
+        table: The one that it writes.
+        alone: Whether these are all the rows that it may set.
+    """
     columns = list(dict.fromkeys(column for _, values in edits for column in values))
     sets = {column: _clause(value, column) for column, value in assigned.items()}
     apart = []
     for column in columns:
         values = [some[column] for _, some in edits if column in some]
-        if len(values) == len(edits) and all(value is values[0] or _equal(value, values[0]) for value in values):
+        same = all(value is values[0] or _equal(value, values[0]) for value in values)
+        if alone and same and len(values) == len(edits):
             sets[column] = _clause(values[0], column)
         else:
             apart.append(column)
@@ -88,12 +110,7 @@ def edited(
             if any(_is_value(some, column) for _, some in edits):
                 otherwise = desk.value_of(column, otherwise)
             sets[column] = _by_row(column, edits, otherwise)
-    changed: Update = statement._clone()
-    if getattr(changed, "_ordered_values", None) is not None:  # SQLAlchemy 2.0
-        changed._ordered_values = list(sets.items())  # type: ignore[attr-defined]
-    else:
-        changed._values = immutabledict(sets)
-    return changed
+    return sets
 
 
 def _equal(one: Any, other: Any) -> bool:

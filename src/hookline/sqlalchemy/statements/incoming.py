@@ -13,7 +13,6 @@ from hookline.sqlalchemy.facts import Facts
 from hookline.sqlalchemy.statements.change import StatementChange
 
 if TYPE_CHECKING:
-    from hookline.sqlalchemy.host import SessionHost
     from hookline.sqlalchemy.statements.write import StatementWrite
 
 
@@ -35,15 +34,9 @@ def model_of(mapper: Mapper[Any], values: Mapping[Any, Any]) -> type:
 
 
 class Incoming:
-    """Makes changes of rows that are going to be inserted.
+    """Makes changes of rows that are going to be inserted."""
 
-    Args:
-        host: The session.
-        mapper: What the statement is about.
-    """
-
-    def __init__(self, host: SessionHost, mapper: Mapper[Any]) -> None:
-        self._host, self._mapper = host, mapper
+    def __init__(self) -> None:
         self._filled: dict[Facts, tuple[frozenset[str], tuple[str, ...]]] = {}
 
     def change(self, write: StatementWrite, facts: Facts, row: dict[str, Any]) -> StatementChange:

@@ -36,7 +36,7 @@ class Insertion:
         self.write = StatementWrite(host, door)
         self.statement, self.parameters = statement, list(parameters)
         self.mapper, self.table = mapper, table
-        self._incoming = Incoming(host, mapper)
+        self._incoming = Incoming()
         self._changes: list[StatementChange] = []
         self._returned: Returned | None = None
 
@@ -97,6 +97,7 @@ class Insertion:
             plain = [{c: value for c, value in row.items() if c not in constant} for row in rows]
             self.parameters = [{c.key: value for c, value in row.items()} for row in self._alike(plain)]
         self.statement = statement
+        self._unasked = statement
         unknown = self._unknown()
         if unknown and self.write.kept:
             self._returned = Returned(self.statement, unknown, connection, several=len(rows) > 1)

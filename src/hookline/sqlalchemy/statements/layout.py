@@ -102,10 +102,6 @@ class Layout:
             self.columns.append(column)
         return self._places[column]
 
-    def reads(self, column: Any) -> bool:
-        """Whether a column is among those that are read."""
-        return column in self._places
-
     def model_of(self, row: Sequence[Any]) -> type:
         """The class of a row."""
         if self._discriminator is None:

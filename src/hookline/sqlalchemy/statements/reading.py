@@ -101,7 +101,12 @@ class Reading:
     ) -> None:  # fmt: skip
         self.statement, self.mapper, self.table = statement, mapper, table
         self.computed = dict(assignments.expressions) if assignments is not None else {}
-        self.layout = Layout(mapper, concerns, (assignments.clauses if assignments is not None else {}))
+        if assignments is not None:
+            needed = set(assignments.clauses)
+        else:  # what is deleted cannot be read afterwards
+            classes = (concerns.schema.facts(one.class_) for one in mapper.self_and_descendants)
+            needed = {column for facts in classes for column in facts.columns.values()}
+        self.layout = Layout(mapper, concerns, needed)
         self._concerns = concerns
 
     def rows(self, connection: Connection, parameters: Parameters) -> list[Sequence[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Insert
+from sqlalchemy import Column, Connection, Insert
 from sqlalchemy.engine.cursor import _NO_RESULT_METADATA
 
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
@@ -63,12 +63,18 @@ class Returned:
                 result._rewind(kept)
             else:
                 result._metadata = _NO_RESULT_METADATA
-            told: list[Mapping[Any, Any]] = [dict(zip(self._columns, row[-own:], strict=True)) for row in rows]
+            told: list[Mapping[Any, Any]] = [self._own(row) for row in rows]
         else:
             told = list(self._defaults(result))
         # What the driver counted is the last batch of the rows, if SQLAlchemy has sent them in batches.
         result.context._rowcount = len(told)
         return told
+
+    def _own(self, row: Any) -> Mapping[Any, Any]:
+        if not self._orm:
+            return dict(zip(self._columns, row[-len(self._columns) :], strict=True))
+        told = row._mapping  # the ORM has its own order of columns
+        return {one: told[one if isinstance(one, Column) else one.name] for one in self._columns}
 
     def _defaults(self, result: Any) -> Iterator[Mapping[Any, Any]]:
         primary = list(result.context.compiled.statement.table.primary_key.columns)
@@ -79,3 +85,8 @@ class Returned:
                 row = returned[number]._mapping
                 values.update((column, row[column]) for column in self._columns if column in row)
             yield values
+
+
+def without_last(result: Any, columns: int) -> Any:
+    """A result without its last columns, which were asked for on behalf of hooks."""
+    return result.columns(*range(len(result.keys()) - columns)) if columns else result

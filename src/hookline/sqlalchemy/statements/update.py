@@ -105,11 +105,14 @@ class Alteration:
         event = "delete" if assignments is None else "update"
         values: Mapping[Any, Any] = EMPTY if assignments is None else assignments.values
         kinds: dict[type, RowKind] = {}
+        uniform = layout.kind(self.mapper.class_, values, list(reading.computed)) if layout.uniform else None
         for row in rows:
-            model = layout.model_of(row)
-            kind = kinds.get(model)
+            kind = uniform
             if kind is None:
-                kind = kinds[model] = layout.kind(model, values, list(reading.computed))
+                model = layout.model_of(row)
+                kind = kinds.get(model)
+                if kind is None:
+                    kind = kinds[model] = layout.kind(model, values, list(reading.computed))
             change = StatementChange(event, kind.facts, write, kind, row)
             if kind.only is not None:  # by far the most usual statement sets one column
                 change.changed = kind.differs(row, kind.only)
@@ -122,7 +125,7 @@ class Alteration:
 
     def _to_settle(self, assignments: Assignments) -> list[Any]:
         """The columns that must be written as they were foreseen: asked again, they would become something else."""
-        return [*assignments.called, *(c for c, value in assignments.expressions.items() if _volatile(value))]
+        return [*assignments.called, *(c for c, value in assignments.expressions.items() if volatile(value))]
 
     def _edit(self, connection: Connection, assignments: Assignments, settled: list[Any]) -> None:
         edits = edits_of(self._changes, self.table, settled)
@@ -139,7 +142,8 @@ class Alteration:
             self.write.written()
 
 
-def _volatile(expression: Any) -> bool:
+def volatile(expression: Any) -> bool:
+    """Whether an expression may give something else when it is asked again."""
     for element in visitors.iterate(expression):
         name = getattr(element, "name", "")
         if element.__visit_name__ in ("function", "sql_function", "now") and str(name).lower() not in _REPEATABLE:

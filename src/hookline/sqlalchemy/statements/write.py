@@ -74,7 +74,7 @@ class StatementWrite(Write):
         refusals: list[ValidationError] = []
         if any(self._ruled(changes, links, phase) for phase in ("before", "check")):
             self.held.find(changes)
-        told = [change for change in changes if change.is_change]
+        told = [one for one in changes if (one.is_change if one.changed is None else one.changed)]
         if self._ruled(changes, links, "before"):
             yield from self._phase("before", told, [*self._links_of(told), *links], refusals)
             for change in changes:
@@ -126,9 +126,10 @@ class StatementWrite(Write):
     def kept(self) -> bool:
         """Whether anything is done with the changes once they are written."""
         later = ("after", "before_commit", "after_commit", "after_rollback")
-        models = {change.model for change in self.rows}
+        models = self._models(self.rows)
         return (
             bool(self.links)
+            or self.host.attachment.capture is not None
             or bool(self.put_off)
             or any(
                 (concern := self.concerns.of(model)) is not None
@@ -143,7 +144,7 @@ class StatementWrite(Write):
 
     def _introduce(self, changes: list[StatementChange]) -> None:
         asynchronous = self.host.asynchronous
-        for model in {change.model for change in changes}:
+        for model in self._models(changes):
             concern = self.concerns.of(model)
             if concern is not None and concern.asynchronous and not asynchronous:
                 raise refusal(concern)
@@ -152,13 +153,22 @@ class StatementWrite(Write):
                 change.caused_by(self._origin)
             for change in changes[:1]:
                 self.check_depth(change)
-        unfollowed = {c.model for c in changes if (con := self.concerns.of(c.model)) is None or con.interest is None}
+        unfollowed = {m for m in self._models(changes) if (con := self.concerns.of(m)) is None or con.interest is None}
         if unfollowed:
             for change in changes:
                 change.followed = change.model not in unfollowed
 
+    def _models(self, changes: Sequence[StatementChange]) -> set[type]:
+        """The classes of changes; most statements are about rows of one."""
+        if not changes:
+            return set()
+        first = changes[0].facts.mapper
+        if len(changes) > 1 and first.polymorphic_on is not None:
+            return {change.model for change in changes}
+        return {first.class_}
+
     def _ruled(self, changes: Sequence[StatementChange], links: Sequence[LinkChange], phase: str) -> bool:
-        models = {change.model for change in changes}
+        models = self._models(changes)
         if any((concern := self.concerns.of(model)) is not None and phase in concern.phases for model in models):
             return True
         if any(self.has(phase, link) for link in links):
