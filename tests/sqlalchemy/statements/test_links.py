@@ -23,7 +23,7 @@ def linked(hooks: Hooks, relation: Any, phase: str = "after") -> Log:
     def note(change: Any) -> None:
         log.append(brief(change))
 
-    for event in ("link", "unlink"):
+    for event in ("unlink", "link"):
         hooks.add(note, phase, event, relation, name=f"{phase} {event} {len(hooks)}")
     return log
 
