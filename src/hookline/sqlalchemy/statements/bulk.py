@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Insert, select
@@ -77,12 +78,26 @@ class ListedInsertion:
         by_column = {facts.columns[name]: value for name, value in row.items()}
         return self._incoming.change(self.write, self.write.concerns.schema.facts(model_of(mapper, by_column)), row)
 
-    @property
+    @cached_property
     def unknown(self) -> list[str]:
         """The names that only the database knows the values of, and that somebody will ask for."""
         if not self.write.kept:
             return []
         return sorted({name for change in self._changes for name in change.unsettled})
+
+    @property
+    def asked(self) -> list[Any]:
+        """What to ask of each row, at the end of its RETURNING."""
+        model = self.mapper.class_
+        if len(self.mapper.tables) > 2 and self.unknown:
+            return [model]  # asked for columns, SQLAlchemy asks each table for those of the others too
+        return [getattr(model, name) for name in self.unknown]
+
+    def told(self, row: Sequence[Any]) -> dict[str, Any]:
+        """What is unknown, by name, out of a row that was asked so."""
+        if len(self.mapper.tables) > 2:
+            return {name: getattr(row[-1], name) for name in self.unknown}
+        return dict(zip(self.unknown, row[-len(self.unknown) :], strict=True))
 
     def after(self, told: Sequence[Mapping[str, Any]]) -> None:
         """They were sent.
@@ -240,7 +255,8 @@ def _by_column_name(facts: Facts, given: Mapping[str, Any]) -> dict[str, Any]:
         if name in facts.columns:
             row[name] = value
         elif name in facts.composites:
-            row.update(zip(facts.aliases[name], value.__composite_values__(), strict=True))
+            values = facts.composites[name]._composite_values_from_instance(value)
+            row.update(zip(facts.aliases[name], values, strict=True))
         elif name in facts.mapper.synonyms and name in facts.aliases:
             row[facts.aliases[name][0]] = value
     return row

@@ -191,7 +191,7 @@ class StatementChange(MappedChange):
     def read_new(self, name: str) -> Any:
         row = self._new
         if name not in self.facts.columns:
-            if self.stage != WRITTEN and name in self.facts.readable:
+            if self.stage != WRITTEN and name in self.facts.readable and name not in self.facts.composites:
                 for one in self.facts.aliases.get(name, ()):
                     self.read_new(one)  # raises Unsettled if it must
                 return getattr(self.entity, name)

@@ -54,6 +54,8 @@ class Held:
         names = {*change.touched, *(change.foreseen or ())}.difference(state.committed_state, change.unsettled)
         row.update((name, new[name]) for name in names)
         state._commit(row, names)  # they are not expired any more
+        for name in change.facts.composites:
+            row.pop(name, None)  # made of columns when asked for
 
     def release(self) -> None:
         """Watch nothing any more."""

@@ -45,19 +45,16 @@ def execute_listed(door: StatementDoor, host: SessionHost, state: ORMExecuteStat
     insertion = ListedInsertion(host, mapper, rows, state.statement)
     door.prepare(host, insertion.write, insertion.before())
     statement: Any = insertion.statement
-    unknown = insertion.unknown
-    asked = bool(statement._returning)
-    if unknown:
+    asked, asks = insertion.asked, bool(statement._returning)
+    if asked:
         ordered = statement._sort_by_parameter_order or len(rows) > 1
-        columns = [getattr(mapper.class_, name) for name in unknown]
-        statement = statement.returning(*columns, sort_by_parameter_order=ordered)
+        statement = statement.returning(*asked, sort_by_parameter_order=ordered)
     with door.muted(host, insertion.write):
         result = state.invoke_statement(statement=statement, params=_as_given(given, insertion.rows))
-    if unknown:
+    if asked:
         frozen = result.freeze()
-        own = len(unknown)
-        insertion.after([dict(zip(unknown, row[-own:], strict=True)) for row in frozen()])
-        result = without_last(frozen(), own) if asked else null_result()
+        insertion.after([insertion.told(row) for row in frozen()])
+        result = without_last(frozen(), len(asked)) if asks else null_result()
     else:
         insertion.after(())
     door.finish(host, [insertion.write])
