@@ -99,15 +99,18 @@ class _Folded(Mapping[str, Any]):
         self._steps = steps if side == "old" else steps[::-1]
 
     def __getitem__(self, name: str) -> Any:
+        beginning = "insert" if self._side == "old" else "delete"
         for step in self._steps:
-            if step.event in ("insert", "delete") and step is not self._steps[0]:
-                break  # beyond it the row was not there
+            if step.event == beginning and step is not self._steps[0]:
+                break  # it is about another life of the row
             known = step.known_old() if self._side == "old" else step.known_new()
             if name in known:
                 return known[name]
             other = step.known_new() if self._side == "old" else step.known_old()
             if name in other and name not in step.fields:
                 return other[name]
+            if step.event != "update" and step is not self._steps[0]:
+                break  # the row ended, or began, here
         row = self._steps[0].old if self._side == "old" else self._steps[0].new
         return row[name]
 

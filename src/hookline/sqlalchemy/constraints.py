@@ -156,7 +156,7 @@ def _culprit(rows: list[Any], kind: str, names: list[str], context: ExceptionCon
             row for row in candidates if names and all(_among(row.known_new().get(name), sent) for name in names)
         ]
         candidates = narrowed or candidates
-    return candidates[0].entity if len(candidates) == 1 else rows[0].model
+    return candidates[0].at_hand if len(candidates) == 1 else rows[0].model
 
 
 def _among(value: Any, sent: list[Any]) -> bool:

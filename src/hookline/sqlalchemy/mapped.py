@@ -66,6 +66,11 @@ class MappedChange(Change[Any]):
         raise NotImplementedError
 
     @property
+    def at_hand(self) -> Any:
+        """Its entity, without asking the database: a statement may just have failed there."""
+        return self.entity
+
+    @property
     def is_change(self) -> bool:
         """Whether it writes anything: what `fields` tells, without finding all of them."""
         raise NotImplementedError

@@ -58,6 +58,16 @@ class Tables:
             return self.named(Write(target.schema, _stored(target.name, connection), ""), connection)
         return []
 
+    def stood_for(self, target: object, connection: Connection) -> list[Table]:
+        """The tables that the target of a construct may mean without being one of them: an alias, or a namesake."""
+        table = getattr(target, "element", target)
+        self._learn()
+        if isinstance(table, Table) and table.metadata in self._metadata and target is table:
+            return []
+        if isinstance(table, Table) and table.metadata not in self._metadata:
+            return self.named(Write(table.schema, _stored(table.name, connection), ""), connection)
+        return self.meant(table, connection)
+
     def mappers_of(self, table: Table) -> list[Mapper[Any]]:
         """The mappers whose rows are in a table, or partly so; base classes first."""
         self._learn()

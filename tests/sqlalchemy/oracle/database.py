@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,9 +12,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
+from hookline.sqlalchemy import capture
 from tests.sqlalchemy.databases import async_engine_for, empty, engine_for
 
-from .schema import Base, seed
+from .schema import MODELS, Base, seed
 from .snapshot import Snapshot, take
 
 T = TypeVar("T")
@@ -25,13 +27,17 @@ class Database:
     Args:
         url: A synchronous URL.
         is_async: Whether sessions are `AsyncSession`s.
+        captured: Whether triggers capture what is written.
     """
 
-    def __init__(self, url: str, *, is_async: bool = False) -> None:
+    def __init__(self, url: str, *, is_async: bool = False, captured: bool = False) -> None:
         self.is_async = is_async
+        self.capture = capture(*MODELS) if captured else None
         self._outside = engine_for(url)
         Base.metadata.drop_all(self._outside)
         Base.metadata.create_all(self._outside)
+        if self.capture is not None:
+            self.capture.install(self._outside)
         self._connection: Connection = self._outside.connect()
         self._runner = asyncio.Runner() if is_async else None
         self._async_engine: AsyncEngine | None = async_engine_for(url) if is_async else None
@@ -44,6 +50,8 @@ class Database:
             self._runner.close()
         self.engine.dispose()
         self._connection.close()
+        if self.capture is not None:
+            self.capture.remove(self._outside)
         self._outside.dispose()
 
     def session(self) -> Session | AsyncSession:
@@ -58,6 +66,8 @@ class Database:
 
     def clear(self) -> None:
         empty(self._connection, Base.metadata)
+        if self.capture is not None:
+            self.capture.prune(self._connection, dt.timedelta(0))
         self._connection.commit()
 
     def seed(self) -> None:

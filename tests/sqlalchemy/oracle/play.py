@@ -66,8 +66,8 @@ class Play(RuleBasedStateMachine):
         self.entity_names: dict[int, str] = {}
         self.objects: list[Any] = []
         self.savepoints: list[SessionTransaction] = []
-        self.hooks = Hooks()
-        self.witness = Witness(database.counts)
+        self.hooks = Hooks(bypass="warn" if database.capture is None else "capture")
+        self.witness = Witness(database.counts, in_order=database.capture is None)
         self.in_force: list[Rule] = []
         self.by_statements = False
         restart_ticks()
@@ -103,7 +103,7 @@ class Play(RuleBasedStateMachine):
 
     def open_session(self) -> None:
         self.session = self.database.session()
-        self.attachments.enter_context(attach(self.hooks, self.session))
+        self.attachments.enter_context(attach(self.hooks, self.session, capture=self.database.capture))
         self.savepoints = []
 
     def load(self) -> None:

@@ -159,7 +159,7 @@ class Line(Base):
     __tablename__ = "line"
     __table_args__ = {"sqlite_autoincrement": True}
     id: Mapped[int] = mapped_column(primary_key=True)
-    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
     price: Mapped[int]
     quantity: Mapped[int] = mapped_column(default=1)
     total: Mapped[int | None]

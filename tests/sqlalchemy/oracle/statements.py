@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 from sqlalchemy import Table, delete, func, insert, inspect, literal, select, update
+from sqlalchemy import text as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
 from .links import Links
@@ -44,6 +45,27 @@ REFERENCES = (
     *((Person, "boss_id", Person), (Person, "employer_id", Company), (Passport, "person_id", Person)),
     *((Order, "customer_id", Person), (Project, "company_id", Company), (Vehicle, "owner_id", Person)),
 )
+
+RAW = (
+    "UPDATE person SET age = age + 1 WHERE id <= {n}",
+    "UPDATE person SET nickname = '{word}', bio = NULL WHERE id >= {n}",
+    "UPDATE person SET boss_id = NULL, employer_id = NULL WHERE id = {n}",
+    "UPDATE company SET size = {m} WHERE id <= {n}",
+    "UPDATE orders SET customer_id = NULL WHERE id <= {n}",
+    "UPDATE vehicle SET name = '{word}' WHERE id >= {n}",
+    "UPDATE car SET doors = doors + {m}",
+    "UPDATE account SET balance = {m} WHERE id > {n}",
+    "INSERT INTO tag (label) VALUES ('{word}'), ('{word}')",
+    "INSERT INTO company (name, size) VALUES ('{word}', {m})",
+    "INSERT INTO account (kind, balance, rate) VALUES ('savings', {n}, {m})",
+    "DELETE FROM passport WHERE id <= {n}",
+    "DELETE FROM project WHERE id <= {n}",
+    "DELETE FROM person_tag WHERE person_id <= {n}",
+    "DELETE FROM friendship",
+    "DELETE FROM orders WHERE id <= {n}",
+    "DELETE FROM line WHERE id = {n}",
+)
+"""The orders take their lines with them: that is the database's doing."""
 
 
 class Statements(Links):
@@ -282,3 +304,14 @@ class Statements(Links):
             lowest = select(func.min(other_table.c[1])).where(other_table.c[0] == near).scalar_subquery()
             statement = update(table).where(first == near, second == lowest, free).values({second.key: far})
         self.by_statement(f"{way}: {how} {table.name} {near} {far}", lambda: self.send(way, statement))
+
+    @precondition(lambda self: self.database.capture is not None)
+    @step(text=st.sampled_from(RAW), number=some, other=some, driver=st.booleans())
+    def raw(self, text: str, number: int, other: int, driver: bool) -> None:
+        """SQL that nobody has looked into: triggers tell of it, and of what the database itself does."""
+        filled = text.format(n=number % 6, m=other % 6, word=TEXTS[other % len(TEXTS)].strip())
+        connection = self.sync_session.connection
+        self.by_statement(
+            f"raw: {filled}",
+            lambda: connection().exec_driver_sql(filled) if driver else self.sync_session.execute(sql(filled)),
+        )

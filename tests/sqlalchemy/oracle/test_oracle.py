@@ -29,13 +29,18 @@ SEQUENCES = 2_000 if FULL else 120
 
 SHARES = {
     # Which part of the sequences each variant has.
-    "row": 0.4,
-    "set": 0.3,
+    "row": 0.3,
+    "set": 0.2,
     "async-row": 0.15,
-    "async-set": 0.15,
+    "async-set": 0.1,
+    "captured-row": 0.15,
+    "captured-set": 0.1,
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
+    pytest.mark.filterwarnings("ignore::hookline.UnhookedWriteWarning"),  # of raw SQL, on purpose
+]
 
 
 def _settings(sequences: int) -> settings:
@@ -79,7 +84,7 @@ def variant(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database(url: str, variant: str) -> Iterator[Database]:
-    database = Database(url, is_async=variant.startswith("async"))
+    database = Database(url, is_async=variant.startswith("async"), captured=variant.startswith("captured"))
     yield database
     database.close()
 

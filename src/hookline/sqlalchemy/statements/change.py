@@ -191,7 +191,7 @@ class StatementChange(MappedChange):
     def read_new(self, name: str) -> Any:
         row = self._new
         if name not in self.facts.columns:
-            if self.stage != WRITTEN and name in self.facts.readable:
+            if self.stage != WRITTEN and name in self.facts.readable and name not in self.facts.composites:
                 for one in self.facts.aliases.get(name, ()):
                     self.read_new(one)  # raises Unsettled if it must
                 return getattr(self.entity, name)
@@ -248,6 +248,14 @@ class StatementChange(MappedChange):
         return one
 
     @property
+    def at_hand(self) -> Any:
+        if self._held is not None:
+            return self._held
+        known = self.host.session.identity_map
+        held = known.get(self.facts.mapper.identity_key_from_primary_key(self.stored_key)) if self.stored_key else None
+        return self._stand_in() if held is None else held
+
+    @property
     def is_held(self) -> bool:
         """Whether hooks may have seen its object."""
         return self._held is not None
@@ -271,9 +279,11 @@ class StatementChange(MappedChange):
         self.foreseen.setdefault(name, row.get(name, _ABSENT))
         row[name] = value
         self.changed = None
-        if self.event == "insert" and not isinstance(value, ClauseElement):
+        self.left_out -= {name}
+        if isinstance(value, ClauseElement):
+            self.unsettled |= {name}
+        else:
             self.unsettled -= {name}
-            self.left_out -= {name}
 
     def drop(self, name: str) -> None:
         self.check_editable(name)

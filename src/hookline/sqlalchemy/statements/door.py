@@ -18,7 +18,7 @@ from hookline.sqlalchemy.statements.listed import execute_listed
 from hookline.sqlalchemy.statements.pairs import Pairs
 from hookline.sqlalchemy.statements.returning import without_last
 from hookline.sqlalchemy.statements.selected import SelectInsertion
-from hookline.sqlalchemy.statements.unfollowed import Unfollowable, go_around
+from hookline.sqlalchemy.statements.unfollowed import Unfollowable, go_around, go_around_names
 from hookline.sqlalchemy.statements.update import Alteration
 from hookline.sqlalchemy.statements.upsert import Upsertion
 from hookline.sqlalchemy.statements.write import StatementWrite
@@ -106,6 +106,7 @@ class StatementDoor:
         event = "update" if statement.is_update else "delete" if statement.is_delete else "insert"
         subject = concerns.subjects.of(statement.table, event)
         if subject is None:
+            go_around_names(host, connection, statement, event)
             return None
         orm = statement._propagate_attrs.get("plugin_subject")
         mapper: Mapper[Any] | None = subject.mapper if orm is None else orm.mapper

@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Update,
+    and_,
     bindparam,
     case,
     delete,
@@ -106,12 +107,32 @@ def edited_sets(
         desk = _Desk(table, apart)
         desk.fill(connection, edits)
         for column in apart:
-            sets[column] = desk.value_of(connection, column, sets.get(column, column))
+            otherwise = sets.get(column, column)
+            if any(_is_value(some, column) for _, some in edits):
+                otherwise = desk.value_of(connection, column, otherwise)
+            sets[column] = _by_row(column, edits, otherwise)
     return sets
 
 
 def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, ClauseElement):
+        return isinstance(other, ClauseElement) and one.compare(other)
     return type(one) is type(other) and bool(one == other)
+
+
+def _is_value(values: Mapping[Any, Any], column: Any) -> bool:
+    return column in values and not isinstance(values[column], ClauseElement)
+
+
+def _by_row(column: Any, edits: Edits, otherwise: Any) -> Any:
+    """What a column is set to, where hooks have edited some rows to expressions: only a statement can hold these."""
+    keys = list(column.table.primary_key.columns)
+    expressions = [
+        (and_(*(one == key for one, key in zip(keys, change.stored_key, strict=True))), values[column])
+        for change, values in edits
+        if isinstance(values.get(column), ClauseElement)
+    ]
+    return case(*expressions, else_=otherwise) if expressions else otherwise
 
 
 def _clause(value: Any, column: Any) -> Any:
@@ -143,12 +164,14 @@ class _Desk:
         connection.execute(delete(self.table))
         rows = []
         for change, values in edits:
-            if any(column in values for column in self.columns):
+            if any(_is_value(values, column) for column in self.columns):
                 row: dict[str, Any] = {f"k{n}": key for n, key in enumerate(change.stored_key)}
                 for n, column in enumerate(self.columns):
-                    row[f"e{n}"], row[f"v{n}"] = int(column in values), values.get(column)
+                    edited = _is_value(values, column)
+                    row[f"e{n}"], row[f"v{n}"] = int(edited), values[column] if edited else None
                 rows.append(row)
-        connection.execute(insert(self.table), rows)
+        if rows:
+            connection.execute(insert(self.table), rows)
 
     def value_of(self, connection: Connection, column: Any, otherwise: Any) -> Any:
         """What a column is set to: the value on the desk, or what the statement says."""

@@ -49,10 +49,13 @@ class Held:
         state = instance_state(entity)
         self._changes[state] = change
         state.__dict__["_modified_event"] = self._report
+        change.elsewhere |= frozenset(state.committed_state)  # what was pending before remains so
         row, new = instance_dict(entity), change.known_new()
         names = {*change.touched, *(change.foreseen or ())}.difference(state.committed_state, change.unsettled)
         row.update((name, new[name]) for name in names)
         state._commit(row, names)  # they are not expired any more
+        for name in change.facts.composites:
+            row.pop(name, None)  # made of columns when asked for
 
     def release(self) -> None:
         """Watch nothing any more."""

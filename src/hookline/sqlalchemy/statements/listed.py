@@ -33,31 +33,28 @@ def execute_listed(door: StatementDoor, host: SessionHost, state: ORMExecuteStat
         return None
     host.session._autoflush()
     if event == "update":
-        update = ListedUpdate(host, mapper, rows)
+        update = ListedUpdate(host, mapper, rows, state.statement)
         connection = host.session.connection(bind_arguments=state.bind_arguments)
         door.prepare(host, update.write, update.before(connection))
         with door.muted(host, update.write):
-            result: Any = state.invoke_statement(params=update.rows)
+            result: Any = state.invoke_statement(params=_as_given(given, update.rows))
         update.after()
         update.write.synchronize()
         door.finish(host, [update.write])
         return result
-    insertion = ListedInsertion(host, mapper, rows)
+    insertion = ListedInsertion(host, mapper, rows, state.statement)
     door.prepare(host, insertion.write, insertion.before())
-    statement: Any = state.statement
-    unknown = insertion.unknown
-    asked = bool(statement._returning)
-    if unknown:
+    statement: Any = insertion.statement
+    asked, asks = insertion.asked, bool(statement._returning)
+    if asked:
         ordered = statement._sort_by_parameter_order or len(rows) > 1
-        columns = [getattr(mapper.class_, name) for name in unknown]
-        statement = statement.returning(*columns, sort_by_parameter_order=ordered)
+        statement = statement.returning(*asked, sort_by_parameter_order=ordered)
     with door.muted(host, insertion.write):
-        result = state.invoke_statement(statement=statement, params=insertion.rows)
-    if unknown:
+        result = state.invoke_statement(statement=statement, params=_as_given(given, insertion.rows))
+    if asked:
         frozen = result.freeze()
-        own = len(unknown)
-        insertion.after([dict(zip(unknown, row[-own:], strict=True)) for row in frozen()])
-        result = without_last(frozen(), own) if asked else null_result()
+        insertion.after([insertion.told(row) for row in frozen()])
+        result = without_last(frozen(), len(asked)) if asks else null_result()
     else:
         insertion.after(())
     door.finish(host, [insertion.write])
@@ -109,6 +106,11 @@ def save_mappings(
     if wanted:
         _hand_back(mapper, states, given, insertion.rows)
     door.finish(host, [insertion.write])
+
+
+def _as_given(given: Any, rows: list[dict[str, Any]]) -> Any:
+    """The parameters of an ORM statement: one row may have come without a list around it."""
+    return rows[0] if isinstance(given, Mapping) else rows
 
 
 def _concerned(host: SessionHost, mapper: Mapper[Any], event: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Delete, Insert, Update, select, type_coerce
+from sqlalchemy.sql import ClauseElement
 
 from hookline.core.link import LinkChange
 from hookline.core.run import Steps
@@ -59,7 +60,8 @@ class Pairs:
                     for row in connection.execute(statement.select, *self.parameters)
                 ]
             else:
-                rows = given_rows(statement, self._subject.table, self.parameters)
+                given = given_rows(statement, self._subject.table, self.parameters)
+                rows = [self._computed(connection, row) for row in given]
             links.extend(self._links("link", rows))
         else:
             for parameters in self.parameters:
@@ -67,6 +69,16 @@ class Pairs:
                 links.extend(self._links("unlink", old))
                 links.extend(self._links("link", new))
         yield from self.write.before([], _net(links))
+
+    def _computed(self, connection: Connection, row: Row) -> Row:
+        """A row with the keys that the database computes, asked for before."""
+        expressions: dict[Any, Any] = {c: value for c, value in row.items() if isinstance(value, ClauseElement)}
+        if not expressions:
+            return row
+        if any(bind.required for value in expressions.values() for bind in embedded_binds(select(value))):
+            raise Unfollowable("it computes keys from its parameters")
+        query = select(*(type_coerce(value, column.type) for column, value in expressions.items()))
+        return {**row, **dict(zip(expressions, connection.execute(query).one(), strict=True))}
 
     def _read(
         self, connection: Connection, statement: Update | Delete, parameters: Parameters

@@ -101,7 +101,12 @@ class Reading:
     ) -> None:  # fmt: skip
         self.statement, self.mapper, self.table = statement, mapper, table
         self.computed = dict(assignments.expressions) if assignments is not None else {}
-        self.layout = Layout(mapper, concerns, (assignments.clauses if assignments is not None else {}))
+        if assignments is not None:
+            needed = set(assignments.clauses)
+        else:  # what is deleted cannot be read afterwards
+            classes = (concerns.schema.facts(one.class_) for one in mapper.self_and_descendants)
+            needed = {column for facts in classes for column in facts.columns.values()}
+        self.layout = Layout(mapper, concerns, needed)
         self._concerns = concerns
 
     def rows(self, connection: Connection, parameters: Parameters) -> list[Sequence[Any]]:
@@ -119,13 +124,13 @@ class Reading:
         if not self.layout.joined:
             query = query.select_from(self.table)
             query._where_criteria = criteria
-            query._independent_ctes = self.statement._independent_ctes
+            _take_ctes(query, self.statement)
         else:
             if len(_froms(self.statement)) > 1 and computed:
                 raise Unfollowable("it computes values from other tables, and its class has several tables of its own")
             keys: Any = select(*self.table.primary_key.columns).select_from(self.table).correlate(None)
             keys._where_criteria = criteria
-            keys._independent_ctes = self.statement._independent_ctes
+            _take_ctes(keys, self.statement)
             query = query.select_from(self.layout.source)
             columns = list(self.table.primary_key.columns)
             query = query.where((columns[0] if len(columns) == 1 else tuple_(*columns)).in_(keys))
@@ -183,6 +188,12 @@ def _froms(statement: Any) -> list[Any]:
         if isinstance(value, ClauseElement):
             found.update(dict.fromkeys(value._from_objects))
     return list(found)
+
+
+def _take_ctes(query: Any, statement: Any) -> None:
+    """Add what the statement has before itself by ``add_cte()``."""
+    query._independent_ctes = statement._independent_ctes
+    query._independent_ctes_opts = statement._independent_ctes_opts
 
 
 def embedded_binds(statement: Any) -> Iterable[Any]:

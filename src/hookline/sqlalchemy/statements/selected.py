@@ -36,7 +36,7 @@ class SelectInsertion(Insertion):
         called = any(
             getattr(column.default, "is_callable", False) and column.key not in names for column in self.table.columns
         )
-        if self.write.edited or called:
+        if self.write.edited or (called and self._changes):
             changed: Any = self.statement._clone()
             changed.select = None
             changed._select_names = None

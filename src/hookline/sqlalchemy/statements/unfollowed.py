@@ -25,3 +25,16 @@ def go_around(host: SessionHost, connection: Connection, statement: Any, event: 
     """
     write = TableWrite(statement.table, event)
     judge(host, str(statement), skipped_by(host, connection, write), f"it cannot be followed: {reason}.")
+
+
+def go_around_names(host: SessionHost, connection: Connection, statement: Any, event: str) -> None:
+    """Likewise with a statement whose target only stands for a table that hooks concern.
+
+    Raises:
+        BypassError: The policy of a hook refuses that.
+    """
+    for table in host.schema.tables.stood_for(statement.table, connection):
+        judge(
+            host, str(statement), skipped_by(host, connection, TableWrite(table, event)),
+            f"it cannot be followed: its target is an alias or a namesake of the mapped table {table.name}.",
+        )  # fmt: skip
