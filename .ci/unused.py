@@ -18,6 +18,8 @@ READ_BY_SQLALCHEMY = [
     "current_column",
     "isolate_multiinsert_groups",
     "_rowcount",
+    "cache_ok",
+    "get_col_spec",
 ]
 CALLED_BY_REGISTRATION = ["@*hooks.*", "@*.hook", "@pytest.*", "@event.*"]
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from models import Invoice, InvoiceLine, Money, Track, playlist_track
-from sqlalchemy import bindparam, insert, literal, select, update
+from sqlalchemy import bindparam, delete, insert, literal, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 EACH = 3
@@ -16,6 +17,9 @@ EACH = 3
 
 GOOD, BAD = Decimal("0.49"), Decimal("-0.49")
 """Prices: one that the rules let pass, and one that they refuse."""
+
+FREE_KEY = 1_000_000
+"""Of no line yet."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ def unit_of_work(session: Session, at: Place, price: Decimal) -> None:
 
 
 def orm_by_criteria(session: Session, at: Place, price: Decimal) -> None:
-    session.execute(update(InvoiceLine).where(InvoiceLine.invoice_id == at.invoice).values(unit_price=price, quantity=0))
+    session.execute(
+        update(InvoiceLine).where(InvoiceLine.invoice_id == at.invoice).values(unit_price=price, quantity=0)
+    )
 
 
 def orm_by_key(session: Session, at: Place, price: Decimal) -> None:
@@ -64,7 +70,7 @@ def orm_insert_list(session: Session, at: Place, price: Decimal) -> None:
     session.execute(insert(InvoiceLine), at.new_lines(price))
 
 
-def orm_insert_from_select(session: Session, at: Place, price: Decimal) -> None:
+def orm_insert_select(session: Session, at: Place, price: Decimal) -> None:
     copied = select(InvoiceLine.invoice_id, InvoiceLine.track_id, literal(price, Money), literal(1)).where(
         InvoiceLine.invoice_id == at.invoice
     )
@@ -87,12 +93,12 @@ def older_bulk_save(session: Session, at: Place, price: Decimal) -> None:
     session.bulk_save_objects([InvoiceLine(**line) for line in at.new_lines(price)])
 
 
-def core_through_session(session: Session, at: Place, price: Decimal) -> None:
+def core_by_session(session: Session, at: Place, price: Decimal) -> None:
     table = InvoiceLine.__table__
     session.execute(update(table).where(table.c.invoice_id == at.invoice).values(unit_price=price, quantity=0))
 
 
-def core_through_connection(session: Session, at: Place, price: Decimal) -> None:
+def core_by_connection(session: Session, at: Place, price: Decimal) -> None:
     table = InvoiceLine.__table__
     statement = update(table).where(table.c.id == bindparam("line")).values(unit_price=bindparam("price"), quantity=0)
     session.connection().execute(statement, [{"line": line, "price": price} for line in at.lines])
@@ -103,15 +109,11 @@ def core_insert(session: Session, at: Place, price: Decimal) -> None:
 
 
 def upsert(session: Session, at: Place, price: Decimal) -> None:
-    """Two lines are there already, the third is new."""
-    if session.get_bind().dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert
+    """Two of the lines are there already, the third is new."""
+    dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     *there, _ = at.lines
-    keys: list[dict[str, Any]] = [{"id": line} for line in there] + [{"id": max(at.lines) + 1_000_000}]
-    rows = [line | key for line, key in zip(at.new_lines(price), keys, strict=True)]
-    statement = insert(InvoiceLine).values(rows)
+    rows = [{"id": key} | line for key, line in zip([*there, FREE_KEY], at.new_lines(price), strict=True)]
+    statement = dialect.insert(InvoiceLine).values(rows)
     new = statement.excluded
     session.execute(
         statement.on_conflict_do_update(
@@ -127,18 +129,30 @@ def secondary_table(session: Session, at: Place, price: Decimal) -> None:
     session.execute(insert(playlist_track), [{"playlist_id": at.playlist, "track_id": track} for track in tracks])
 
 
+def raw_sql(session: Session, at: Place, price: Decimal) -> None:
+    """Not among the others: hooks do not see it without capture."""
+    statement = text("update invoice_line set unit_price = :cents, quantity = 1 where invoice_id = :invoice")
+    session.execute(statement, {"cents": int(price * 100), "invoice": at.invoice})
+
+
+def cascade(session: Session, at: Place) -> None:
+    """Likewise: an invoice takes its lines along, and no statement says so."""
+    session.execute(delete(Invoice).where(Invoice.id == at.invoice))
+
+
 DOORS: tuple[Door, ...] = (
     unit_of_work,
     orm_by_criteria,
     orm_by_key,
     orm_insert_list,
-    orm_insert_from_select,
+    orm_insert_select,
     older_query_update,
     older_bulk_insert,
     older_bulk_update,
     older_bulk_save,
-    core_through_session,
-    core_through_connection,
+    core_by_session,
+    core_by_connection,
     core_insert,
+    upsert,
     secondary_table,
 )

@@ -12,20 +12,23 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from doors import BAD, DOORS, EACH, GOOD, Door, Place, secondary_table
+from doors import BAD, DOORS, EACH, GOOD, Door, Place, cascade, raw_sql, secondary_table
 from models import Invoice, InvoiceLine, Playlist
 from rich.table import Table
 from rules import hooks
-from sqlalchemy import delete, text
 from sqlalchemy.orm import Session, sessionmaker
 from store import Store
 
 from hookline import BypassError, Change, Hooks, LinkChange, ValidationError
-from hookline.sqlalchemy import attach
+from hookline.sqlalchemy import attach, capture
 
 PHASES = ("before", "check", "after", "before_commit", "after_commit")
+ALL = (EACH,) * len(PHASES)
+LATE = (0, *ALL[1:])
+NONE = (0,) * len(PHASES)
+HOW = {ALL: "all phases", LATE: "all phases but before", NONE: "no phase"}
 
-book = Hooks("at the doors", bypass="refuse")  # raw SQL that would go around a rule is not sent
+book = Hooks("at the doors", bypass="capture")  # raw SQL is shown to rules by capture, or is not sent
 book.include(hooks)
 passed: Counter[str] = Counter()
 """Changes that hooks were told of, by phase."""
@@ -62,18 +65,20 @@ def counting(phase: str) -> Callable[[list[Any]], None]:
 
 for phase in PHASES:
     for event, target in (("write", InvoiceLine), ("link", Playlist.tracks)):
-        book.add(counting(phase), phase, event, target, name=f"count {event} in {phase}", bypass="allow")
+        policy = "allow" if phase == "before" else "capture"
+        book.add(counting(phase), phase, event, target, name=f"count {event} in {phase}", bypass=policy)
 
 
 def through_every_door(store: Store) -> None:
-    """Three rows at each door: five phases are told of each, and three mistakes are refused."""
+    """Three rows at each door, and three that must be refused. Hooks are told of all, in each phase."""
     sessions = sessionmaker[Session](store.engine)
     attach(book, sessions)
     walk = Walk(store, sessions)
     with book.context(user="the turnstile"):
         for door in DOORS:
             walk.through(door)
-        walk.through_what_is_not_followed()
+        walk.without_capture()
+        walk.with_capture()
     store.console.print(walk.table)
 
 
@@ -90,7 +95,7 @@ class Walk:
 
     def __init__(self, store: Store, sessions: sessionmaker[Session]) -> None:
         self.store, self.sessions = store, sessions
-        self.table = Table("door")
+        self.table = Table("door", padding=(0, 1, 0, 0))
         for title in (*PHASES, "refused", "written"):
             self.table.add_column(title.replace("_", "\n"), justify="right")
 
@@ -104,36 +109,52 @@ class Walk:
         passed.clear()
         with self.sessions.begin() as session:
             door(session, at, GOOD)
-        followed = self._playlist_is_right(at) if door is secondary_table else self._invoice_is_right(at, before)
-        written = self._links(at) if door is secondary_table else self._lines(at, GOOD)
-        told = self._row(name, refused, written)
-        right = told == [EACH] * len(PHASES) and (refused, written) == (EACH, EACH) and untouched and followed
-        self.store.check(right, f"{name}: {EACH} rows, told of in {len(PHASES)} phases; {EACH} refused without a trace")
+        if door is secondary_table:
+            written, followed = self._links(at), self._playlist_is_right(at)
+        else:
+            written, followed = self._lines(at, GOOD), self._invoice_is_right(at, before)
+        right = refused == written == EACH and untouched and followed
+        self._compare(name, ALL, refused, written, right=right)
 
-    def through_what_is_not_followed(self) -> None:
-        """Raw SQL, which the policy of the book refuses, and what the database deletes by itself.
-
-        These are the two doors at which capturing the lines makes a difference.
-        """
-        at = self._place("raw SQL")
+    def without_capture(self) -> None:
+        """Raw SQL and a cascade of the database: the one is not sent, and of the other nobody hears."""
+        at, refused = self._place("raw SQL"), 0
         passed.clear()
-        refused = 0
         try:
             with self.sessions.begin() as session:
-                cheaper = text("update invoice_line set unit_price = 49, quantity = 1 where invoice_id = :invoice")
-                session.execute(cheaper, {"invoice": at.invoice})
+                raw_sql(session, at, GOOD)
         except BypassError:
             refused = EACH
-        told, written = self._row("raw SQL, by policy", refused, self._lines(at, GOOD)), self._lines(at, GOOD)
-        self.store.check((sum(told), refused, written) == (0, EACH, 0), "raw SQL: refused, and not sent")
-
+        self._compare("raw SQL", NONE, refused, self._lines(at, GOOD), right=refused == EACH)
         at = self._place("a cascade")
         passed.clear()
         with self.sessions.begin() as session:
-            session.execute(delete(Invoice).where(Invoice.id == at.invoice))
-        gone = EACH - self._lines(at)
-        told = self._row("cascade of the database", 0, gone)
-        self.store.check((sum(told), gone) == (0, EACH), f"cascade: {gone} lines are gone, and nobody was told: not yet")
+            cascade(session, at)
+        self._compare("database cascade", NONE, 0, EACH - self._lines(at))
+
+    def with_capture(self) -> None:
+        """The same two, with triggers on the lines: all phases but `before`, which would have come too late."""
+        lines = capture(InvoiceLine)
+        lines.install(self.store.engine)
+        self.sessions = sessionmaker[Session](self.store.engine)
+        attach(book, self.sessions, capture=lines)
+        at = self._place("raw SQL, captured")
+        before = self._everything(at)
+        refused = EACH if self._refused(raw_sql, at) else 0  # the first mistake ends it: it is written already
+        untouched = self._everything(at) == before
+        passed.clear()
+        with self.sessions.begin() as session:
+            raw_sql(session, at, GOOD)
+        right = refused == EACH and untouched and self._invoice_is_right(at, before)
+        self._compare("raw SQL, captured", LATE, refused, self._lines(at, GOOD), right=right)
+        at = self._place("a cascade, captured")
+        audited = self._audited()
+        passed.clear()
+        with self.sessions.begin() as session:
+            cascade(session, at)
+        right = self._audited() == audited + EACH
+        self._compare("cascade, captured", LATE, 0, EACH - self._lines(at), right=right)
+        lines.remove(self.store.engine)
 
     def _place(self, name: str) -> Place:
         """An invoice and a playlist of one door's own."""
@@ -154,10 +175,22 @@ class Walk:
             return len(error.problems)
         return 0
 
-    def _row(self, name: str, refused: int, written: int) -> list[int]:
-        told = [passed[phase] for phase in PHASES]
-        self.table.add_row(name, *map(str, told), str(refused), str(written))
-        return told
+    def _compare(
+        self, name: str, expected: tuple[int, ...], refused: int, written: int, *, right: bool = True
+    ) -> None:  # fmt: skip
+        """Compare what was counted with what should be, and show both.
+
+        Args:
+            name: Of the door.
+            expected: How many changes hooks should have been told of, by phase.
+            refused: How many rows were refused.
+            written: How many rows the database has of what was not refused.
+            right: Whether everything else is as it should be.
+        """
+        told = tuple(passed[phase] for phase in PHASES)
+        right = right and told == expected
+        self.table.add_row(name, *map(str, (*told, refused, written)), style=None if right else "bold red")
+        self.store.check(right, f"{name}: {refused} refused, {written} written, hooks told in {HOW[expected]}")
 
     # -- what the database says
 

@@ -64,6 +64,37 @@ def test_each_refusal_is_shown_by_field(on_sqlite: tuple[Finished, Path], field:
     assert field in demo.stdout
 
 
+def doors() -> list[str]:
+    found = re.search(r"^DOORS: .*?= \((.*?)^\)", (CHINOOK / "doors.py").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return [name.strip() for name in found[1].split(",") if name.strip()]
+
+
+def test_hooks_are_told_at_each_door_in_each_phase(on_sqlite: tuple[Finished, Path]) -> None:
+    demo, _ = on_sqlite
+    assert len(doors()) == 14
+    for door in doors():
+        name = door.replace("_", " ").replace("orm", "ORM").replace("core", "Core")
+        assert re.search(rf"│ ?{name} +" + r"│ +3 " * 7 + "│", demo.stdout), name
+
+
+@pytest.mark.parametrize(
+    ("door", "told", "refused", "written"),
+    [
+        ("raw SQL", "00000", 3, 0),
+        ("database cascade", "00000", 0, 3),
+        ("raw SQL, captured", "03333", 3, 3),
+        ("cascade, captured", "03333", 0, 3),
+    ],
+)
+def test_what_no_statement_says_is_told_by_capture(
+    on_sqlite: tuple[Finished, Path], door: str, told: str, refused: int, written: int
+) -> None:
+    demo, _ = on_sqlite
+    counts = "".join(rf"│ +{number} " for number in (*told, refused, written))
+    assert re.search(rf"│ ?{door} +{counts}│", demo.stdout)
+
+
 def test_each_rule_is_shown_with_how_often_it_ran(on_sqlite: tuple[Finished, Path]) -> None:
     demo, _ = on_sqlite
     rules = re.findall(r"^@hooks\.(\w+)\(.*\ndef (\w+)", (CHINOOK / "rules.py").read_text("utf-8"), re.MULTILINE)
@@ -83,8 +114,13 @@ def test_a_wrong_count_exits_with_1_and_the_database_can_be_kept(tmp_path: Path)
     rules = (spoilt / "rules.py").read_text("utf-8")
     assert "track_count += number" in rules
     (spoilt / "rules.py").write_text(rules.replace("track_count += number", "track_count += 1"), "utf-8")
+    doors = (spoilt / "doors.py").read_text("utf-8")
+    assert "update(table).where(table.c.invoice_id == at.invoice)" in doors
+    fewer = doors.replace("where(table.c.invoice_id == at.invoice)", "where(table.c.id == at.lines[0])")
+    (spoilt / "doors.py").write_text(fewer, "utf-8")
     demo = run(tmp_path, "sqlite", "--file", "kept.db", program=spoilt)
     assert demo.returncode == 1, demo.stdout + demo.stderr
     assert "✗ every playlist's track count is right" in demo.stdout
+    assert "✗ Core by session" in demo.stdout
     with closing(sqlite3.connect(tmp_path / "kept.db")) as kept:
         assert kept.execute("select count(*) from track").fetchone() == (3_502,)  # one is withdrawn

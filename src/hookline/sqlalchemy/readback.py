@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table
@@ -48,7 +50,8 @@ class ReadBack:
         Raises:
             ValidationError: A `check` hook whose policy is ``capture`` refused it.
         """
-        captured = [one for connection in self.host.connections for one in self.capture.take(connection)]
+        taken = (one for connection in self.host.connections for one in self.capture.take(connection))
+        captured = [part for one in taken for part in self._parts(one)]
         if not captured:
             return False
         host = self.host
@@ -58,7 +61,7 @@ class ReadBack:
         known += [(len(tx.steps), one) for step in host.unfollowed for one in self._told(step)]
         host.unfollowed.clear()
         left = untold(captured, [one for _, one in known])
-        self._places = _places(captured, left, known)
+        self._places = self._find_places(captured, left, known)
         write = StatementWrite(host, DOOR)
         write.rows = [change for change in self._rows(write, left) if write.concerns.of(change.model) is not None]
         write.links = [*write.found.of_rows(write.rows), *self._links(write, left)] if write.concerns.links else []
@@ -83,6 +86,41 @@ class ReadBack:
         for place, late in sorted(earlier, key=lambda one: one[0], reverse=True):
             write.tx.insert(place, late)
         write.keep()
+
+    def _parts(self, one: Captured) -> Iterator[Captured]:
+        """A row of a secondary table that is updated is one link that is unset, and one that is set."""
+        links = one.operation == "update" and not self.host.schema.tables.mappers_of(one.table)
+        if links:
+            yield replace(one, operation="delete", new=None)
+            yield replace(one, operation="insert", old=None)
+        else:
+            yield one
+
+    def _find_places(
+        self, captured: Iterable[Captured], left: Iterable[Captured], known: Iterable[tuple[int, Told]]
+    ) -> dict[int, int]:
+        """For each captured row that nobody was told of, the first step of the same row that came after it."""
+        new = {id(one) for one in left}
+        steps: dict[Any, list[int]] = {}
+        for number, told in known:
+            steps.setdefault(self._row_of(told), []).append(number)
+        seen: Counter[Any] = Counter()
+        places: dict[int, int] = {}
+        for one in captured:
+            at = self._row_of(one)
+            if id(one) in new:
+                later = steps.get(at, [])[seen[at] :]
+                if later:
+                    places[id(one)] = later[0]
+            else:
+                seen[at] += 1
+        return places
+
+    def _row_of(self, part: Captured | Told) -> Any:
+        """What a row is told by, whichever of its tables a part of it is in."""
+        table: Any = part.table
+        mapper = next(iter(self.host.schema.tables.mappers_of(table)), None)
+        return (table if mapper is None else mapper.base_mapper.local_table), part.key
 
     # -- what hooks know already
 
@@ -202,27 +240,6 @@ class ReadBack:
 
     def _waits(self, hook: Hook) -> bool:
         return policy_of(hook, self.host.attachment.book.bypass) == "capture"
-
-
-def _places(
-    captured: Iterable[Captured], left: Iterable[Captured], known: Iterable[tuple[int, Told]]
-) -> dict[int, int]:
-    """For each row that nobody was told of, the first step of the same row that came after it."""
-    new = {id(one) for one in left}
-    steps: dict[Any, list[int]] = {}
-    for number, told in known:
-        steps.setdefault((told.table, told.key), []).append(number)
-    seen: dict[Any, int] = {}
-    places: dict[int, int] = {}
-    for one in captured:
-        at = (one.table, one.key)
-        if id(one) in new:
-            later = steps.get(at, [])[seen.get(at, 0) :]
-            if later:
-                places[id(one)] = later[0]
-        else:
-            seen[at] = seen.get(at, 0) + 1
-    return places
 
 
 def _family_tables(mapper: Mapper[Any]) -> set[Any]:

@@ -79,6 +79,7 @@ def test_installing_twice_and_removing_twice(engine: Engine) -> None:
         add_tags(connection, 1)
     found.install(engine)
     with engine.begin() as connection:
+        found.begin(connection)
         assert keys(found.waiting(connection)) == [1]
     found.remove(engine)
     found.remove(engine)
@@ -180,6 +181,7 @@ def test_a_column_whose_type_was_changed_in_the_database(engine: Engine) -> None
     assert len(found.upgrade(engine)) == 1
     found.check(engine)
     with engine.begin() as connection:
+        found.begin(connection)
         connection.execute(text(f"INSERT INTO item VALUES ({2**40}, 'big')"))
         assert take(found, connection) == [(None, {"id": 2**40, "name": "big"})]
         assert keys(found.waiting(connection)) == [1]
@@ -299,6 +301,7 @@ def test_a_log_in_a_schema_of_its_own(engine: Engine) -> None:
     table.metadata.create_all(engine)
     found = capture(table, log="Журнал", schema="audit")
     with engine.begin() as connection:
+        found.begin(connection)
         connection.execute(text("DROP SCHEMA IF EXISTS audit CASCADE"))
         connection.execute(text("CREATE SCHEMA audit"))
         found.install(connection)
@@ -346,6 +349,7 @@ def test_row_level_security_hides_nothing_from_the_triggers(engine: Engine) -> N
     found = installed(engine)
     role = f"reader_{engine.url.database}"
     with engine.begin() as connection:
+        found.begin(connection)
         connection.execute(text(f"CREATE ROLE {role}"))
         connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))
         connection.execute(text(f"GRANT ALL ON tag, person_tag TO {role}"))
@@ -423,6 +427,7 @@ def partitioned(engine: Engine) -> tuple[Table, Capture]:
 def test_a_partitioned_table(engine: Engine, partitioned: tuple[Table, Capture]) -> None:
     table, found = partitioned
     with engine.begin() as connection:
+        found.begin(connection)
         rows = [{"id": n, "year": year, "text": "x"} for n, year in ((1, 2024), (2, 2025))]
         connection.execute(insert(table), rows)
         connection.execute(update(table).where(table.c.id == 1).values(year=2025))
@@ -438,6 +443,7 @@ def test_a_row_that_a_trigger_keeps_out_of_its_new_partition(
 ) -> None:
     table, found = partitioned
     with engine.begin() as connection:
+        found.begin(connection)
         rows = [{"id": n, "year": 2024, "text": "x"} for n in (1, 2, 3)]
         connection.execute(insert(table), rows)
         found.take(connection)
@@ -461,6 +467,7 @@ def test_a_row_that_a_trigger_keeps_out_of_its_new_partition(
 def test_writing_to_a_partition_by_its_name_is_not_captured(engine: Engine, partitioned: tuple[Table, Capture]) -> None:
     _, found = partitioned
     with engine.begin() as connection:
+        found.begin(connection)
         connection.execute(text("INSERT INTO event_2024 VALUES (1, 2024, 'x')"))
         assert take(found, connection) == []
 
@@ -480,6 +487,7 @@ def test_rows_larger_than_a_part(engine: Engine, monkeypatch: pytest.MonkeyPatch
     found.install(engine)
     for width in (1, 20):
         with engine.begin() as connection:
+            found.begin(connection)
             rows = [{"id": n, "name": "n" * width} for n in range(1, 51)]
             connection.execute(
                 text(f"INSERT INTO item SELECT n, repeat('n', {width}) FROM generate_series(1, 50) AS n")

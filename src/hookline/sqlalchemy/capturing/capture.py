@@ -188,7 +188,7 @@ class Capture:
     # -- the log
 
     def begin(self, connection: Connection) -> None:
-        """Get ready for `take`, when a transaction begins that will call it.
+        """Get ready for `take` and `waiting`, when a transaction begins that will call them.
 
         On PostgreSQL there is nothing to do: its transactions have names. On SQLite the connection is made to take down
         what it writes to the log. That touches nothing but the connection's own temporary tables: it takes no lock.
@@ -221,12 +221,15 @@ class Capture:
         It stays in the log until `forget` is told of it. Do so in the same transaction that acts on it.
 
         Args:
-            connection: Where to read.
+            connection: Where to read; on SQLite `begin` was called when its transaction began.
             limit: Of how many transactions; on SQLite, which does not tell them apart, of how many rows. None: of all.
 
         Returns:
             On PostgreSQL, of transactions that were over before the oldest one began that is still writing, and that
             saw nothing of a later one: so none that commits late is ever skipped or overtaken.
+
+        Raises:
+            CaptureError: On SQLite, `begin` was not called.
         """
         kind = _kind_of(connection.dialect)
         return [one for log in self._logs(kind) for one in self._read(connection, log, log.waiting(connection, limit))]

@@ -41,6 +41,9 @@ from hookline.sqlalchemy.capturing.sql import for_text
 _CHUNK: Final = 1000
 """Entries in a statement."""
 
+_BEGUN: Final = "_hookline_captures"
+"""Where a connection keeps the transactions, by log, whose writes it takes down."""
+
 
 class Entry(NamedTuple):
     """One entry."""
@@ -89,12 +92,17 @@ class Log:
 
     def begin(self, connection: Connection) -> None:
         """On SQLite: take down what the connection writes from now on; what it wrote earlier is committed."""
-        if self.begun(connection):
+        query = text("SELECT 1 FROM sqlite_temp_master WHERE name = :name")
+        if connection.execute(query, {"name": self.own_table.name}).first() is not None:
             # A SELECT first: a driver may begin a transaction for whatever else it is given.
             if connection.execute(select(self.own_table.c.id).limit(1)).first() is not None:
                 connection.execute(delete(self.own_table))
-        elif not self._create_own(connection) and inspect(connection).has_table(self.name, schema=self.schema):
-            self._create_own(connection)  # others have made the log since this connection looked last
+        elif not self._create_own(connection):
+            # Unless others have made the log since this connection looked last, there is none.
+            if not inspect(connection).has_table(self.name, schema=self.schema):
+                return
+            self._create_own(connection)
+        connection.__dict__.setdefault(_BEGUN, {})[self.name, self.schema] = connection.get_transaction()
 
     def _create_own(self, connection: Connection) -> bool:
         """Whether the log is there, as far as the connection knows: to look would lock what it is to write."""
@@ -115,26 +123,31 @@ class Log:
         Raises:
             CaptureError: On SQLite, nobody said that it began.
         """
-        if self.kind == "sqlite" and not self.begun(connection):
-            raise CaptureError(
-                "This connection does not know what it wrote to the log: call capture.begin(connection) when a "
-                "transaction begins, once capture.install() has made the log."
-            )
+        self._require_begun(connection)
         return self._read(connection, self._own_query)
 
     def waiting(self, connection: Connection, limit: int | None) -> list[Entry]:
-        """The committed entries, transaction by transaction in the order of commits."""
+        """The committed entries, transaction by transaction in the order of commits.
+
+        Raises:
+            CaptureError: On SQLite, nobody said that this transaction began.
+        """
+        self._require_begun(connection)
         if self.kind == "sqlite":
-            query = self._query.order_by(self.table.c.id).limit(limit)
-            if self.begun(connection):
-                query = query.where(self.table.c.id.not_in(select(self.own_table.c.id)))
+            others = self.table.c.id.not_in(select(self.own_table.c.id))
+            query = self._query.where(others).order_by(self.table.c.id).limit(limit)
             return self._read(connection, query)
         return self._read(connection, self._committed(limit))
 
-    def begun(self, connection: Connection) -> bool:
-        """On SQLite: whether the connection takes down what it writes."""
-        query = text("SELECT 1 FROM sqlite_temp_master WHERE name = :name")
-        return connection.execute(query, {"name": self.own_table.name}).first() is not None
+    def _require_begun(self, connection: Connection) -> None:
+        if self.kind != "sqlite":
+            return
+        begun = connection.__dict__.get(_BEGUN, {}).get((self.name, self.schema))
+        if begun is None or begun is not connection.get_transaction():
+            raise CaptureError(
+                "This connection does not know what it wrote to the log in this transaction: call "
+                "capture.begin(connection) when a transaction begins, once capture.install() has made the log."
+            )
 
     def forget(self, connection: Connection, entries: Iterable[Entry]) -> None:
         """Delete entries, with their images."""

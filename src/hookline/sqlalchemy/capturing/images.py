@@ -71,7 +71,9 @@ def _captured(shape: Shape, entry: Entry, row: Row[Any], keys: Sequence[str], wi
 def _reader(connection: Connection, shape: Shape, images: str) -> _Reader:
     columns = list(shape.columns)
     if images != shape.images:
-        everything: Any = select(literal_column("*")).select_from(keyed(shape.kind, images, shape.schema)).limit(0)
+        everything: Select[Any] = (
+            select(literal_column("*")).select_from(keyed(shape.kind, images, shape.schema)).limit(0)
+        )
         there = set(connection.execute(everything).keys())
         columns = [column for column in columns if shape.old(column) in there]
     make = _reader_of_rows if shape.kind == "sqlite" else _reader_of_arrays

@@ -29,7 +29,7 @@ _SHORT: Final = (BigInteger, Boolean, Date, DateTime, Enum, Float, Integer, Inte
 
 def body(shape: Shape, event: str) -> str:
     """The body of the function of one event's trigger."""
-    declared = " ".join(f"hookline_{name} bigint;" for name in ("rows", "others", "bytes", "widest", "size"))
+    declared = " ".join(f"hookline_{name} bigint;" for name in ("rows", "others", "widest", "wider", "size"))
     return f"\n#variable_conflict use_variable\nDECLARE {declared}\nBEGIN\n{_STEPS[event](shape)}\nRETURN NULL;\nEND\n"
 
 
@@ -48,8 +48,9 @@ def _update(shape: Shape) -> str:
     # A row that moved to another partition, and was kept out of it by a trigger there, has no new row.
     return (
         f"{_single(shape, 'update', old=old, new=new)}\n"
-        f"SELECT count(*) INTO hookline_others FROM {new};\n"
-        f"{_measure(shape, old, new)}\n"
+        f"{_measuring(shape, new, 'hookline_others, hookline_wider')};\n"
+        f"{_measure(shape, old)}\n"
+        f"hookline_widest := greatest(hookline_widest, hookline_wider);\n"
         f"IF hookline_rows = hookline_others THEN\n{_log(shape, 'update', old=old, new=new)}\n"
         f"ELSE\n{_log(shape, 'delete', old=old)}\n{_log(shape, 'insert', new=new)}\nEND IF;"
     )
@@ -62,7 +63,7 @@ def _truncate(shape: Shape) -> str:
     before, after = (_QUOTER.text(part)[1:-1] for part in _in_parts(shape, "$1", "delete", old="\0").split("\0"))
     counted = _QUOTER.text(_measuring(shape, "\0"))[1:-1].replace("\0", name)
     return (
-        f"EXECUTE '{counted}' INTO hookline_rows, hookline_bytes, hookline_widest;\n"
+        f"EXECUTE '{counted}' INTO hookline_rows, hookline_widest;\n"
         f"IF hookline_rows = 0 THEN RETURN NULL; END IF;\n"
         f"hookline_size := {_SIZE};\n"
         f"EXECUTE '{before}{name}{after}' USING hookline_size;"
@@ -73,20 +74,16 @@ _STEPS: Final = {"insert": _insert, "update": _update, "delete": _delete, "trunc
 _SIZE: Final = f"greatest(1, least({_PART_ROWS}, {_PART_BYTES} / greatest(1, hookline_widest)))"
 
 
-def _measure(shape: Shape, *sources: str) -> str:
-    """Count the rows and their bytes, and be done if there are none."""
-    steps = [f"{_measuring(shape, sources[0], into=True)};", "IF hookline_rows = 0 THEN RETURN NULL; END IF;"]
-    if len(sources) > 1 and _bytes(shape) != "0":
-        both = " UNION ALL ".join(f"SELECT {_bytes(shape)} AS n FROM {source} AS r" for source in sources)
-        steps[1:1] = [f"SELECT sum(n), max(n) INTO hookline_bytes, hookline_widest FROM ({both}) AS r;"]
-    return "\n".join(steps)
+def _measure(shape: Shape, source: str) -> str:
+    """Count the rows and the bytes of the widest, and be done if there are none."""
+    counted = _measuring(shape, source, "hookline_rows, hookline_widest")
+    return f"{counted};\nIF hookline_rows = 0 THEN RETURN NULL; END IF;"
 
 
-def _measuring(shape: Shape, source: str, *, into: bool = False) -> str:
+def _measuring(shape: Shape, source: str, into: str = "") -> str:
     size = _bytes(shape)
-    figures = "count(*), 0, 0" if size == "0" else f"count(*), coalesce(sum({size}), 0), coalesce(max({size}), 0)"
-    target = " INTO hookline_rows, hookline_bytes, hookline_widest" if into else ""
-    return f"SELECT {figures}{target} FROM {source} AS r"
+    widest = "0" if size == "0" else f"coalesce(max({size}), 0)"
+    return f"SELECT count(*), {widest}{into and ' INTO '}{into} FROM {source} AS r"
 
 
 def _bytes(shape: Shape) -> str:
@@ -122,7 +119,7 @@ def _single(shape: Shape, operation: str, *, old: str = "", new: str = "") -> st
 
 def _log(shape: Shape, operation: str, *, old: str = "", new: str = "") -> str:
     return (
-        f"IF hookline_rows <= {_PART_ROWS} AND hookline_bytes <= {_PART_BYTES} THEN\n"
+        f"IF hookline_rows <= {_PART_ROWS} AND hookline_rows * hookline_widest <= {_PART_BYTES} THEN\n"
         f"{_in_one(shape, operation, old=old, new=new)};\n"
         f"ELSE\n"
         f"hookline_size := {_SIZE};\n"

@@ -18,6 +18,7 @@ from sqlalchemy import (
     case,
     delete,
     insert,
+    literal_column,
     select,
 )
 from sqlalchemy.schema import CreateTable
@@ -108,7 +109,7 @@ def edited_sets(
         for column in apart:
             otherwise = sets.get(column, column)
             if any(_is_value(some, column) for _, some in edits):
-                otherwise = desk.value_of(column, otherwise)
+                otherwise = desk.value_of(connection, column, otherwise)
             sets[column] = _by_row(column, edits, otherwise)
     return sets
 
@@ -142,7 +143,7 @@ class _Desk:
     """A temporary table that holds the edited values by key, so that one statement can write them all."""
 
     def __init__(self, table: Table, columns: Sequence[Any]) -> None:
-        self.target, self.columns = table, columns
+        self.columns = columns
         self.keys = list(table.primary_key.columns)
         shape = ",".join(f"{column.name}:{column.type!r}" for column in (*self.keys, *columns))
         self.table = Table(
@@ -172,10 +173,15 @@ class _Desk:
         if rows:
             connection.execute(insert(self.table), rows)
 
-    def value_of(self, column: Any, otherwise: Any) -> Any:
+    def value_of(self, connection: Connection, column: Any, otherwise: Any) -> Any:
         """What a column is set to: the value on the desk, or what the statement says."""
         place = self.columns.index(column)
-        at = [self.table.c[f"k{n}"] == key for n, key in enumerate(self.keys)]
-        edited = select(self.table.c[f"e{place}"]).where(*at).correlate(self.target).scalar_subquery()
-        value = select(self.table.c[f"v{place}"]).where(*at).correlate(self.target).scalar_subquery()
+        # By name: in the SET of an ON CONFLICT there is nothing that SQLAlchemy would correlate a column to.
+        name_of = connection.dialect.identifier_preparer.format_column
+        at = [
+            self.table.c[f"k{n}"] == literal_column(name_of(key, use_table=True), key.type)
+            for n, key in enumerate(self.keys)
+        ]
+        edited = select(self.table.c[f"e{place}"]).where(*at).scalar_subquery()
+        value = select(self.table.c[f"v{place}"]).where(*at).scalar_subquery()
         return case((edited == 1, value), else_=otherwise)
