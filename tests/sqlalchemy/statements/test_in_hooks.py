@@ -1,4 +1,4 @@
-"""Statements that hooks send: writes of their own, with cause and depth; and what hooks can be told about statements."""
+"""Statements that hooks send: writes of their own, with cause and depth; and what can be said of any statement."""
 
 from __future__ import annotations
 
@@ -184,12 +184,12 @@ def test_statements_of_mapper_events_are_followed_and_the_flushs_own_are_not_see
 
 
 def test_orm_statements_of_mapper_events(causes: list[Any], hooks: Hooks, session: Session) -> None:
-    fill(session, Club(id=1, name="chess"))
+    fill(session, Club(id=50, name="chess"))
     causes.clear()
 
     def count(mapper: Any, connection: Any, entity: Any) -> None:
         connection.execute(insert(Club).values(name="more"))
-        connection.execute(delete(Club).where(Club.id == 1))
+        connection.execute(delete(Club).where(Club.id == 50))
 
     event.listen(Person, "after_insert", count)
     try:

@@ -137,6 +137,13 @@ def test_two_rule_books_see_one_statement(hooks: Hooks, sessions: Any) -> None:
     def second(change: Change[Person]) -> None:
         change.new["age"] *= 2
 
+    seen: list[int] = []
+
+    @hooks.check("update", Person)
+    def check(change: Change[Person]) -> None:
+        seen.append(change.new["age"])
+
+    other.add(check, "check", "update", Person)
     logs = [logged(hooks, "after", Person), logged(other, "after", Person)]
     nets = [committed(hooks, Person), committed(other, Person)]
     with attach(other, sessions), sessions() as session:
@@ -147,7 +154,8 @@ def test_two_rule_books_see_one_statement(hooks: Hooks, sessions: Any) -> None:
         session.execute(update(Person).values(age=10))
         session.commit()
         age = session.scalars(select(Person.age)).one()
-    assert age in (21, 22)
+    assert age == 22
+    assert sorted(seen) == [11, 22, 22]
     told = [("update", "Person", {"age": (1, age)})]
     assert nets[0] == nets[1] == told
 
@@ -163,7 +171,7 @@ def test_a_session_without_a_rule_book_is_left_alone(
     sent.clear()
     with Session(engine) as plain:
         plain.execute(update(Person).values(age=32))
-        plain.connection().execute(insert(Person.__table__).values(name="Ben"))  # type: ignore[arg-type]
+        plain.connection().execute(insert(Person.__table__).values(id=2, name="Ben"))  # type: ignore[arg-type]
         plain.commit()
     with engine.begin() as connection:
         connection.execute(delete(Person.__table__))  # type: ignore[arg-type]
@@ -245,3 +253,44 @@ def test_older_methods_without_hooks_are_sent_as_they_are(
     with Session(engine) as plain:
         expected = write(plain)
     assert write(session) == expected
+
+
+@pytest.mark.parametrize("way", ["core", "connection"])
+def test_an_insert_that_two_rule_books_edit_is_told_as_it_was_written(hooks: Hooks, sessions: Any, way: str) -> None:
+    other = Hooks("other")
+
+    @hooks.before("insert", Person)
+    def first(change: Change[Person]) -> None:
+        change.new["age"] += 1
+
+    @other.before("insert", Person)
+    def second(change: Change[Person]) -> None:
+        change.new["age"] *= 2
+
+    logs = [logged(hooks, "after", Person), logged(other, "after", Person)]
+    with attach(other, sessions), sessions() as session:
+        send(session, way, insert(target(way, Person)), [{"name": "Anna", "age": 10}, {"name": "Ben", "age": 20}])
+    assert logs[0] == logs[1]
+    assert [row[2]["age"] for row in logs[0]] == [22, 42]
+
+
+@every_way
+def test_two_rule_books_see_one_insert_and_the_user_what_was_asked_for(hooks: Hooks, sessions: Any, way: str) -> None:
+    other = Hooks("other")
+    logs = [logged(hooks, "after", Person), logged(other, "after", Person)]
+    checks = [logged(hooks, "check", Person), logged(other, "check", Person)]
+    with attach(other, sessions), sessions() as session:
+        one = send(session, way, insert(target(way, Person)).values(id=1, name="Anna").returning(Person.name)).all()
+        rows = [{"id": 2, "name": "Ben"}, {"id": 3, "name": "Cleo"}]
+        two = send(session, way, insert(target(way, Person)).values(rows).returning(Person.name)).all()
+        send(session, way, insert(target(way, Person)).values([{"id": 4, "name": "Dan"}, {"id": 5, "name": "Eve"}]))
+        listed = send(
+            session, way, insert(target(way, Person)).returning(Person.name), [{"id": 6, "name": "Fay"}]
+        ).all()
+        source = select(Person.id + 6, Person.name).where(Person.id == 1)
+        chosen = insert(target(way, Person)).from_select(["id", "name"], source)
+        selected = send(session, way, chosen.returning(Person.name)).all()
+    assert [one, two, listed, selected] == [[("Anna",)], [("Ben",), ("Cleo",)], [("Fay",)], [("Anna",)]]
+    assert logs[0] == logs[1]
+    assert len(checks[0]) == len(checks[1]) == 7
+    assert [(row[2]["id"], row[2]["rank"]) for row in logs[0]] == [(n, 7) for n in range(1, 8)]

@@ -47,6 +47,7 @@ def test_refuse_sends_nothing(hooks: Hooks, session: Session, case: str) -> None
     log = logged(hooks, "before", Person, bypass="refuse")
     with pytest.raises(BypassError, match="cannot be followed"):
         CASES[case](session)
+    session.rollback()  # as after any error in the older methods
     assert stored(session) == [(1, "Anna", 30), (2, "Ben", 40)]
     assert log == []
 
@@ -92,7 +93,18 @@ def test_a_refused_statement_leaves_the_session_usable(hooks: Hooks, session: Se
 
 
 def test_conditions_beside_a_list_of_rows(hooks: Hooks, session: Session) -> None:
-    """Its parameters are those of conditions and values then, and its statements are looked at one by one."""
+    """They are followed as the statements that SQLAlchemy makes of them."""
+    people(session, Anna=30, Ben=40)
+    log = logged(hooks, "after", Person)
+    session.execute(
+        update(Person).where(Person.name != "Ben"),
+        [{"id": 1, "age": 5}, {"id": 2, "age": 6}],
+        execution_options={"synchronize_session": None},
+    )
+    assert log == [("update", "Person", {"age": (30, 5)})]
+
+
+def test_conditions_with_parameters_of_many_executions(hooks: Hooks, session: Session) -> None:
     people(session, Anna=30, Ben=40)
     log = logged(hooks, "after", Person)
     connection = session.connection()
