@@ -11,7 +11,14 @@ from vulture import Vulture
 ROOT = Path(__file__).parents[1]
 USERS = [ROOT / "src", ROOT / "tests", ROOT / "examples", ROOT / "benchmarks"]
 CALLED_BY_NAME = ["test_*", "Test*", "__signature__"]
-READ_BY_SQLALCHEMY = ["_flushing", "__class__", "cache_ok", "current_column", "get_col_spec", "isolate_multiinsert_groups"]
+READ_BY_SQLALCHEMY = [
+    "_flushing",
+    "__class__",
+    "cache_ok",
+    "current_column",
+    "get_col_spec",
+    "isolate_multiinsert_groups",
+]
 CALLED_BY_REGISTRATION = ["@*hooks.*", "@*.hook", "@pytest.*", "@event.*"]
 
 
