@@ -48,3 +48,12 @@ def waiting_frame() -> FrameType | None:
     module = sys.modules.get("greenlet")
     parent = None if module is None else module.getcurrent().parent
     return None if parent is None else parent.gr_frame
+
+
+def in_coroutine(session: Session) -> bool:
+    """Whether an async hook is running itself, so that nothing can be asked of the database without awaiting."""
+    if around(session) is None:
+        return False
+    from sqlalchemy.util.concurrency import in_greenlet
+
+    return not in_greenlet()

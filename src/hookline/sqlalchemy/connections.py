@@ -26,7 +26,7 @@ class Connections:
 
     def _events(self) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:
         yield "before_execute", self._before_execute, {"retval": True}
-        yield "after_execute", self._after_execute, {}
+        yield "after_execute", self._after_execute, {"insert": True}  # of several rule books, the last one first
         yield "before_cursor_execute", self._before_cursor_execute, {}
 
     def join(self, host: SessionHost, connection: Connection) -> None:

@@ -12,6 +12,7 @@ from hookline.core.change import NOTHING
 from hookline.core.run import Unsettled
 from hookline.core.transaction import Outcome
 from hookline.errors import PhaseError
+from hookline.sqlalchemy.asynchronous import in_coroutine
 from hookline.sqlalchemy.mapped import CHECKING, LIVE, WRITTEN, MappedChange, NewRow, OldRow
 
 if TYPE_CHECKING:
@@ -231,6 +232,8 @@ class StatementChange(MappedChange):
 
     def _get(self, key: tuple[Any, ...] | None) -> Any:
         session = self.host.session
+        if key is not None and self.stage != WRITTEN and in_coroutine(session):
+            return session.identity_map.get(self.facts.mapper.identity_key_from_primary_key(key))
         with session.no_autoflush:
             return None if key is None else session.get(self.model, key)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import Connection, Delete, Insert, Update
 from sqlalchemy.orm import Mapper, ORMExecuteState
@@ -72,6 +72,8 @@ class StatementDoor:
             followed = self._followed(host, connection, statement, list(several) or [one], options)
             if followed is not None:
                 host.sending.append((followed.statement, followed))
+                if followed.statement is not statement:
+                    followed.statement.__dict__[_BEFORE] = statement, followed.write.edited
                 self._engines.sending(followed.write)
                 sets = followed.parameters
                 return (followed.statement, sets, {}) if len(sets) > 1 else (followed.statement, [], sets[0])
@@ -79,12 +81,17 @@ class StatementDoor:
 
     def after_execute(self, host: SessionHost, statement: Any, result: Any) -> None:
         """A statement was sent."""
+        if all(_edited_since(sent, statement) is None for sent, _ in host.sending):
+            return  # somebody else's, sent before it: what the hooks of another rule book read
         self._engines.sending(None)
         while host.sending:
             sent, followed = host.sending.pop()
-            if sent is not statement:  # it failed
+            edited = _edited_since(sent, statement)
+            if edited is None:  # it failed
                 followed.write.give_up()
             else:
+                if edited:
+                    followed.write.doubt()
                 followed.after(result)
                 if host.collecting is not None:
                     host.collecting.append(followed)
@@ -100,11 +107,13 @@ class StatementDoor:
     def _followed(
         self, host: SessionHost, connection: Connection, statement: Any, parameters: list[Parameters], options: Any
     ) -> Followed | None:
-        if host.muted or (host.flushing and _is_of_flush(statement, options)):
+        if host.muted:
             return None
         concerns = host.schema.concerns(host.attachment.book.plan)
         event = "update" if statement.is_update else "delete" if statement.is_delete else "insert"
         subject = concerns.subjects.of(statement.table, event)
+        if host.flushing and _is_of_flush(statement, options, subject):
+            return None
         if subject is None:
             go_around_names(host, connection, statement, event)
             return None
@@ -202,6 +211,26 @@ def _make(
     return Alteration(host, door, statement, parameters, mapper, subject.table)
 
 
-def _is_of_flush(statement: Any, options: Any) -> bool:
-    """Whether it is the flush's own statement, not one that a listener sends in the middle of it."""
-    return options.get("compiled_cache") is not None or not statement._propagate_attrs
+def _is_of_flush(statement: Any, options: Any, subject: Subject | None) -> bool:
+    """Whether it is the flush's own statement, not one that a listener sends in the middle of it.
+
+    Those on tables of classes have a cache of their own; those on secondary tables have nothing to be told by.
+    """
+    if options.get("compiled_cache") is not None:
+        return True
+    return not statement._propagate_attrs and (subject is None or subject.mapper is None or bool(subject.relations))
+
+
+_BEFORE: Final = "_hookline_before"
+"""Where a statement that was changed on behalf of hooks keeps what it was, and whether they edited rows."""
+
+
+def _edited_since(one: Any, statement: Any) -> bool | None:
+    """Whether hooks of further rule books have edited rows of a statement; None if the other was not made of it."""
+    any_edited = False
+    while statement is not one:
+        statement, edited = getattr(statement, _BEFORE, (None, False))
+        if statement is None:
+            return None
+        any_edited = any_edited or edited
+    return any_edited

@@ -205,6 +205,14 @@ class StatementWrite(Write):
                     break
         self.tx.pending = before
 
+    def doubt(self) -> None:
+        """Hooks of another rule book have changed the statement since: its rows are read again, and checked again."""
+        for change in self.told:
+            change.unsettled |= frozenset(change.facts.names).difference(change.facts.key_names)
+            self.check_again(change)
+        self.rows = self.told
+        self.__dict__.pop("kept", None)
+
     def give_up(self) -> None:
         """It is not sent, or it failed: objects forget the values that were going to be written."""
         self._forget(self.told)
