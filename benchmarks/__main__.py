@@ -21,7 +21,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import capturing, databases, dispatch, flush_row_hooks, flush_set_hooks, flush_unconcerned, importing
+from benchmarks import (
+    capturing,
+    databases,
+    dispatch,
+    flush_row_hooks,
+    flush_set_hooks,
+    flush_unconcerned,
+    importing,
+    statements,
+    statements_unconcerned,
+)
 from benchmarks.result import Result
 from benchmarks.table import table_of, write_json
 from benchmarks.timing import Load
@@ -30,6 +40,8 @@ ON_EACH_DATABASE = {
     "unconcerned": flush_unconcerned.measure,
     "set_hooks": flush_set_hooks.measure,
     "row_hooks": flush_row_hooks.measure,
+    "statements": statements.measure,
+    "small_statements": statements_unconcerned.measure,
 }
 ON_POSTGRESQL = {"capture": capturing.measure}
 ON_SQLITE = {"dispatch": dispatch.measure}

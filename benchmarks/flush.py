@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from benchmarks.models import Person, people
+from benchmarks.models import Person, people, rows
 from benchmarks.timing import Case
 from hookline import Hooks
 from hookline.sqlalchemy import attach
@@ -56,9 +56,8 @@ def updating(sessions: sessionmaker[Session], objects: int) -> Case:
 @contextmanager
 def stocked(engine: Engine, objects: int) -> Iterator[None]:
     """Rows to be updated, for the time of a block."""
-    rows = [{c.key: getattr(person, c.key) for c in Person.__table__.c if c.key != "id"} for person in people(objects)]
     with engine.begin() as connection:
-        connection.execute(insert(Person), rows)
+        connection.execute(insert(Person), rows(objects))
     try:
         yield
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -33,14 +35,19 @@ class Bystander(Base):
 
 def people(count: int) -> list[Person]:
     """New objects, all of them different, none in a session."""
+    return [Person(**row) for row in rows(count)]
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    """The values of as many, by attribute name."""
     return [
-        Person(
-            name=f"Person {number}",
-            email=f"person{number}@example.com",
-            city="Lisbon",
-            street=None,
-            age=number % 100,
-            member=number % 2 == 0,
-        )
+        {
+            "name": f"Person {number}",
+            "email": f"person{number}@example.com",
+            "city": "Lisbon",
+            "street": None,
+            "age": number % 100,
+            "member": number % 2 == 0,
+        }
         for number in range(count)
     ]

@@ -13,6 +13,7 @@ class Unit(StrEnum):
 
     TIMES = "x"
     MILLISECONDS = "ms"
+    MEGABYTES = "MB"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Result:
         against: What it was compared with.
         base: The milliseconds of that.
         measured: The milliseconds of what was measured.
-        figure: The ratio of the two, or the milliseconds that the one takes more than the other.
+        figure: The ratio of the two, or the milliseconds that the one takes more than the other; or megabytes.
         unit: Which of these.
         budget: The most that the figure should be; None if nothing was promised.
         objection: What else breaks the promise; empty if nothing does.

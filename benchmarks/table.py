@@ -33,8 +33,8 @@ def table_of(results: Iterable[Result], load: Load) -> Table:
             one.what,
             one.where,
             one.against,
-            f"{one.base.median:.1f}",
-            f"{one.measured.median:.1f}",
+            "" if one.unit is Unit.MEGABYTES else f"{one.base.median:.1f}",
+            "" if one.unit is Unit.MEGABYTES else f"{one.measured.median:.1f}",
             _figure(one.figure.median, one.unit),
             _between(one.figure.low_quartile, one.figure.high_quartile, one.unit),
             _between(one.figure.minimum, one.figure.maximum, one.unit),
@@ -77,4 +77,4 @@ def _between(low: float, high: float, unit: Unit) -> str:
 
 
 def _bare(value: float, unit: Unit) -> str:
-    return f"{value:.1f}" if unit is Unit.MILLISECONDS else f"{value:.3f}"
+    return f"{value:.3f}" if unit is Unit.TIMES else f"{value:.1f}"

@@ -15,6 +15,7 @@ from benchmarks.flush_row_hooks import HOOKS
 from benchmarks.importing import loaded_from_elsewhere
 from benchmarks.models import Base
 from benchmarks.result import Result, Unit
+from benchmarks.statements_unconcerned import STATEMENTS
 from benchmarks.table import table_of, write_json
 from benchmarks.timing import Load, Spread
 
@@ -29,8 +30,17 @@ def result(figure: float, *, budget: float | None = None, objection: str = "") -
     return Result("flush", "sqlite", "alone", steady(1), steady(figure), steady(figure), Unit.TIMES, budget, objection)
 
 
-@pytest.mark.parametrize(("name", "figures"), [("unconcerned", 2), ("set_hooks", 4), ("row_hooks", len(HOOKS) + 1)])
-def test_a_flush_is_measured_on_each_database(name: str, figures: int, engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("unconcerned", 2),
+        ("set_hooks", 4),
+        ("row_hooks", len(HOOKS) + 1),
+        ("statements", 11),
+        ("small_statements", len(STATEMENTS)),
+    ],
+)
+def test_writes_are_measured_on_each_database(name: str, figures: int, engine: Engine) -> None:
     Base.metadata.create_all(engine)
     results = list(command.ON_EACH_DATABASE[name](engine, TINY))
     assert len(results) == figures

@@ -48,7 +48,8 @@ class SessionHost:
         connections: Those that work for its transaction.
         ending: Whether the outermost commit has begun.
         accounted: How many steps of the transaction captured rows have been held against.
-        unfollowed: Rows that hooks do not follow, and that triggers have captured all the same.
+        unfollowed: Rows that hooks do not follow, and that triggers have captured all the same: each with the number of
+            steps before it.
         flushing: Whether a flush is sending its statements.
         muted: Whether statements are part of something that is followed already.
         sending: The statements that are being sent, with their hooks.
@@ -72,7 +73,7 @@ class SessionHost:
         self.flushing = False
         self.ending = False
         self.accounted = 0
-        self.unfollowed: list[MappedChange] = []
+        self.unfollowed: list[tuple[int, MappedChange]] = []
         self.muted = False
         self.sending: list[tuple[Any, Followed]] = []
         self.collecting: list[Followed] | None = None

@@ -16,7 +16,7 @@ from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.run import Steps, run_hook, work_for
 from hookline.sqlalchemy.capturing import Told, untold
-from hookline.sqlalchemy.mapped import MappedChange
+from hookline.sqlalchemy.mapped import WRITTEN, MappedChange
 from hookline.sqlalchemy.relations import RowEnd, SQLRelation
 from hookline.sqlalchemy.statements.change import StatementChange
 from hookline.sqlalchemy.statements.write import StatementWrite
@@ -58,13 +58,14 @@ class ReadBack:
         tx = host.open_transaction()
         known = [(number, one) for number, step in enumerate(tx.steps) for one in self._told(step)]
         known = [(number, one) for number, one in known if number >= host.accounted]
-        known += [(len(tx.steps), one) for step in host.unfollowed for one in self._told(step)]
+        known += [(number, one) for number, step in host.unfollowed for one in self._told(step)]
+        known.sort(key=lambda one: one[0])
         host.unfollowed.clear()
         left = untold(captured, [one for _, one in known])
         self._places = self._find_places(captured, left, known)
         write = StatementWrite(host, DOOR)
         write.rows = [change for change in self._rows(write, left) if write.concerns.of(change.model) is not None]
-        write.links = [*write.found.of_rows(write.rows), *self._links(write, left)] if write.concerns.links else []
+        write.links = list(self._links(write, left)) if write.concerns.links else []
         if not write.rows and not write.links:
             return False
         yield from self._late(write)
@@ -75,16 +76,19 @@ class ReadBack:
     def _keep(self, write: StatementWrite) -> None:
         """Keep the changes for the commit phases: each before those that hooks were told of later of the same row."""
         earlier: list[tuple[int, Change[Any]]] = []
-        for change in write.rows:
-            place = min(
-                (p for o in self._sources[id(change)] if (p := self._places.get(id(o))) is not None), default=None
-            )
+        for change in (*write.rows, *write.links):
+            parts = self._sources[id(change)]
+            place = min((self._places[id(one)] for one in parts if id(one) in self._places), default=None)
             if place is not None and place < len(write.tx.steps):
                 earlier.append((place, change))
         gone = {id(change) for _, change in earlier}
         write.rows = [change for change in write.rows if id(change) not in gone]
-        for place, late in sorted(earlier, key=lambda one: one[0], reverse=True):
-            write.tx.insert(place, late)
+        write.links = [link for link in write.links if id(link) not in gone]
+        earlier.sort(key=lambda one: one[0])
+        while earlier:
+            place, late = earlier.pop()
+            if not isinstance(late, MappedChange) or late.followed:
+                write.tx.insert(place, late)
         write.keep()
 
     def _parts(self, one: Captured) -> Iterator[Captured]:
@@ -174,7 +178,8 @@ class ReadBack:
         change = StatementChange.known(
             event, facts, write, _named(facts.columns, old, tables), _named(facts.columns, new, tables)
         )
-        change.stage = 2
+        change.stage = WRITTEN
+        change.followed = _is_followed(write, change)
         return change
 
     def _joined(self, write: StatementWrite, base: Mapper[Any], some: list[Captured]) -> Iterator[StatementChange]:
@@ -212,12 +217,17 @@ class ReadBack:
                     (name, value) for name, value in zip(facts.key_names, some[0].key, strict=True) if name not in row
                 )
         change = StatementChange.known(event, facts, write, before, after)
-        change.stage = 2
+        change.stage = WRITTEN
+        change.followed = _is_followed(write, change)
         if change.is_change:
             self._sources[id(change)] = some
             yield change
 
     def _links(self, write: StatementWrite, left: Iterable[Captured]) -> Iterator[LinkChange]:
+        for change in write.rows:
+            for link in write.found.of_rows([change]):
+                self._sources[id(link)] = self._sources[id(change)]
+                yield link
         relations = [one for one in write.concerns.schema.relations if one.kind == "secondary"]
         for one in left:
             for relation in relations:
@@ -225,7 +235,9 @@ class ReadBack:
                     for event, row in (("unlink", one.old), ("link", one.new)):
                         if row is not None:
                             near, far = (tuple(row[c.key] for c in columns) for columns in relation.secondary)
-                            yield write.found.of_pair(event, relation, near, far, door=DOOR)
+                            link = write.found.of_pair(event, relation, near, far, door=DOOR)
+                            self._sources[id(link)] = [one]
+                            yield link
 
     # -- the hooks that wait for it
 
@@ -240,6 +252,11 @@ class ReadBack:
 
     def _waits(self, hook: Hook) -> bool:
         return policy_of(hook, self.host.attachment.book.bypass) == "capture"
+
+
+def _is_followed(write: StatementWrite, change: StatementChange) -> bool:
+    concern = write.concerns.of(change.model)
+    return concern is not None and concern.interest is not None
 
 
 def _family_tables(mapper: Mapper[Any]) -> set[Any]:

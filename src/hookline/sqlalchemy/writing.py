@@ -86,7 +86,8 @@ class Write:
     def keep(self) -> list[Change[Any]]:
         """Keep the changes for the commit phases, in the order in which they are told."""
         if self.host.attachment.capture is not None:
-            self.host.unfollowed.extend(change for change in self.rows if not change.followed)
+            number = len(self.tx.steps)
+            self.host.unfollowed.extend((number, change) for change in self.rows if not change.followed)
         rows: list[Change[Any]] = [c for c in self.rows if c.followed and c.is_change]
         # A row that is deleted and inserted again by one flush is told of in that order; links likewise.
         first: list[Change[Any]] = [change for change in rows if change.event == "delete"]

@@ -49,8 +49,8 @@ W = TypeVar("W", bound=Write)
 def untold(captured: Iterable[W], told: Iterable[Write]) -> list[W]:
     """The captured rows that nobody has been told of.
 
-    A row that was told of accounts for one captured row of the same table, operation and key: for the first that has
-    the values told, else for the first.
+    What happened to one row is told in the order in which it happened, so what was told of it is found in order among
+    what was captured of it: as much of it as there is, and as much as possible with the values that were told.
 
     Args:
         captured: What triggers took down, in order.
@@ -65,32 +65,41 @@ def untold(captured: Iterable[W], told: Iterable[Write]) -> list[W]:
         >>> untold(captured, [Told(*person, new={"age": 2})])[0].new
         {'age': 1}
     """
+    rows = list(captured)
     waiting: defaultdict[Hashable, list[Write]] = defaultdict(list)
     for one in told:
-        waiting[one.table, one.operation, one.key].append(one)
+        waiting[one.table, one.key].append(one)
     if not waiting:
-        return list(captured)
-    rows = list(captured)
+        return rows
     alike: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
-        alike[row.table, row.operation, row.key].append(index)
-    known = {index for name, indexes in alike.items() for index in _accounted(rows, indexes, waiting.get(name, ()))}
+        alike[row.table, row.key].append(index)
+    known = {
+        indexes[place]
+        for name, indexes in alike.items()
+        if name in waiting
+        for place in _accounted([rows[index] for index in indexes], waiting[name])
+    }
     return [row for index, row in enumerate(rows) if index not in known]
 
 
-def _accounted(rows: list[W], indexes: list[int], told: Iterable[Write]) -> list[int]:
-    """Of rows with one table, operation and key: those that were told of."""
-    told = list(told)
-    if len(told) >= len(indexes):
-        return indexes
-    left, found = list(indexes), 0
+def _accounted(rows: list[W], told: list[Write]) -> Iterable[int]:
+    """Of what was captured of one row: the places of what was told of it."""
+    if [row.operation for row in rows] == [one.operation for one in told]:
+        return range(len(rows))
+    # The best way to find the first n of what was told among the first m of what was captured: how many, how many of
+    # them with equal values, and where. A longest common subsequence.
+    best: list[list[tuple[int, int, tuple[int, ...]]]] = [[(0, 0, ())] * (len(rows) + 1)]
     for one in told:
-        equal = next((index for index in left if _agree(rows[index], one)), None)
-        if equal is not None:
-            left.remove(equal)
-            found += 1
-    del left[: len(told) - found]
-    return [index for index in indexes if index not in left]
+        line: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
+        for place, row in enumerate(rows):
+            ways = [line[place], best[-1][place + 1]]
+            if row.operation == one.operation:
+                count, equal, places = best[-1][place]
+                ways.append((count + 1, equal + _agree(row, one), (*places, place)))
+            line.append(max(ways, key=lambda way: way[:2]))
+        best.append(line)
+    return best[-1][-1][2]
 
 
 def _agree(row: Write, told: Write) -> bool:
