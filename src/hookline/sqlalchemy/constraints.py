@@ -77,7 +77,10 @@ class Engines:
         host, write = self._host.get(), self._write.get()
         if host is not None and context.is_disconnect and context.statement is None:
             host.lost = context.sqlalchemy_exception or context.original_exception
-        elif write is not None and isinstance(context.sqlalchemy_exception, IntegrityError):
+            return
+        if write is not None:
+            write.give_up()
+        if write is not None and isinstance(context.sqlalchemy_exception, IntegrityError):
             error = as_validation_error(write, context)
             if error is not None:
                 raise error  # SQLAlchemy makes the driver's error its cause

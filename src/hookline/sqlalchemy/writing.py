@@ -67,6 +67,9 @@ class Write:
         for hook, side in self.plan.for_link("check", link.event, link.kind):
             self.put_off.append((hook, link.seen_from(side)))
 
+    def give_up(self) -> None:
+        """It is not sent, or it failed."""
+
     def after(self) -> Steps[None]:
         """Run the `check` hooks that had to wait, then `after`; keep the changes for the commit phases.
 

@@ -18,7 +18,7 @@ from hookline.sqlalchemy.statements.listed import execute_listed
 from hookline.sqlalchemy.statements.pairs import Pairs
 from hookline.sqlalchemy.statements.returning import without_last
 from hookline.sqlalchemy.statements.selected import SelectInsertion
-from hookline.sqlalchemy.statements.unfollowed import Unfollowable, go_around, go_around_names
+from hookline.sqlalchemy.statements.unfollowed import Unfollowable, check_translation, go_around, go_around_names
 from hookline.sqlalchemy.statements.update import Alteration
 from hookline.sqlalchemy.statements.upsert import Upsertion
 from hookline.sqlalchemy.statements.write import StatementWrite
@@ -121,6 +121,7 @@ class StatementDoor:
         mapper: Mapper[Any] | None = subject.mapper if orm is None else orm.mapper
         door = "Core statement" if orm is None else "ORM bulk"
         try:
+            check_translation(connection, options)
             followed = _make(host, door, statement, parameters, mapper, subject)
             self.prepare(host, followed.write, followed.before(connection))
         except Unfollowable as reason:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper, ORMExecuteState
 
 from hookline.sqlalchemy.statements.bulk import ListedInsertion, ListedUpdate
 from hookline.sqlalchemy.statements.returning import without_last
-from hookline.sqlalchemy.statements.unfollowed import Unfollowable
+from hookline.sqlalchemy.statements.unfollowed import Unfollowable, check_translation
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.host import SessionHost
@@ -32,9 +32,10 @@ def execute_listed(door: StatementDoor, host: SessionHost, state: ORMExecuteStat
     if mapper is None or not rows or not _concerned(host, mapper, event):
         return None
     host.session._autoflush()
+    connection = host.session.connection(bind_arguments=state.bind_arguments)
+    check_translation(connection, state.execution_options)
     if event == "update":
         update = ListedUpdate(host, mapper, rows, state.statement)
-        connection = host.session.connection(bind_arguments=state.bind_arguments)
         door.prepare(host, update.write, update.before(connection))
         with door.muted(host, update.write):
             result: Any = state.invoke_statement(params=_as_given(given, update.rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Delete, Table, Update, bindparam, select, text, tuple_, type_coerce, update
+from sqlalchemy import Connection, Delete, Table, Update, bindparam, delete, select, text, tuple_, type_coerce
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.elements import BindParameter
@@ -27,6 +27,7 @@ class Assignments:
         expressions: Those that are set to what the database will compute.
         clauses: All of them, as the statement has them.
         called: Those whose value Python computes anew whenever it is asked.
+        silent: Those that the database sets by itself, so that only the write tells them.
     """
 
     def __init__(self, statement: Update, table: Table, parameters: Parameters) -> None:
@@ -51,6 +52,7 @@ class Assignments:
         for column in table.columns:
             if column.onupdate is not None and column not in self.clauses:
                 self._fill(column)
+        self.silent = [c for c in table.columns if c.server_onupdate is not None and c not in self.clauses]
 
     def renamed(self, parameters: Parameters) -> Parameters:
         """The parameters, with names that SQLAlchemy does not keep for itself."""
@@ -163,8 +165,7 @@ class Reading:
 
 def take_write_lock(connection: Connection, table: Table) -> None:
     """On SQLite: become the writer now, so that nobody writes between the reading and the writing."""
-    column = next(iter(table.columns))
-    connection.execute(update(table).values({column: column}).where(text("0")), execution_options={"hookline": False})
+    connection.execute(delete(table).where(text("0")), execution_options={"hookline": False})
 
 
 def _orm_criteria(statement: Any, mapper: Mapper[Any]) -> tuple[Any, ...]:

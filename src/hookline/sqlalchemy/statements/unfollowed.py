@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 class Unfollowable(Exception):
     """Why a statement's rows cannot be told exactly."""
+
+
+def check_translation(connection: Connection, options: Mapping[str, Any]) -> None:
+    """Refuse to read a statement's rows in other schemas than it writes them to.
+
+    Raises:
+        Unfollowable: The statement has a translation of its own.
+    """
+    if options.get("schema_translate_map") != connection.get_execution_options().get("schema_translate_map"):
+        raise Unfollowable("it has a schema_translate_map of its own; session.connection() can have one for all")
 
 
 def go_around(host: SessionHost, connection: Connection, statement: Any, event: str, reason: Unfollowable) -> None:

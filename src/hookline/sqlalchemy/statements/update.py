@@ -104,6 +104,8 @@ class Alteration:
         layout, rows, write = reading.layout, reading.rows(connection, parameters), self.write
         event = "delete" if assignments is None else "update"
         values: Mapping[Any, Any] = EMPTY if assignments is None else assignments.values
+        silent = [] if assignments is None else assignments.silent
+        derived = all(column.computed is not None for column in silent)  # they change with others only
         kinds: dict[type, RowKind] = {}
         uniform = layout.kind(self.mapper.class_, values, list(reading.computed)) if layout.uniform else None
         for row in rows:
@@ -116,6 +118,10 @@ class Alteration:
             change = StatementChange(event, kind.facts, write, kind, row)
             if kind.only is not None:  # by far the most usual statement sets one column
                 change.changed = kind.differs(row, kind.only)
+            if silent:
+                change.unsettled = frozenset(map(kind.facts.name_of, silent))
+                if derived and not any(kind.differs(row, name) for name in kind.touched):
+                    change.changed = False
             yield change
 
     def _check_apart(self) -> None:
