@@ -39,6 +39,7 @@ class Capture:
     def __init__(self, targets: Sequence[Any], log: str, schema: str | None) -> None:
         self._targets, self.log, self.schema = targets, log, schema
         self._shapes: dict[str, tuple[Shape, ...]] = {}
+        self._logs_of: dict[str, tuple[Log, ...]] = {}
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -253,12 +254,15 @@ class Capture:
         """
         return sum(log.prune(connection, older_than) for log in self._logs(_kind_of(connection.dialect)))
 
-    def _logs(self, kind: str) -> list[Log]:
-        shapes = self._shapes_of(kind)
-        return [
-            Log(kind, self.log, schema, [shape.label for shape in shapes if shape.schema == schema])
-            for schema in dict.fromkeys(shape.schema for shape in shapes)
-        ]
+    def _logs(self, kind: str) -> tuple[Log, ...]:
+        logs = self._logs_of.get(kind)
+        if logs is None:  # and kept, for SQLAlchemy keeps the queries of tables that it knows
+            shapes = self._shapes_of(kind)
+            logs = self._logs_of[kind] = tuple(
+                Log(kind, self.log, schema, [shape.label for shape in shapes if shape.schema == schema])
+                for schema in dict.fromkeys(shape.schema for shape in shapes)
+            )
+        return logs
 
     def _read(self, connection: Connection, log: Log, entries: Sequence[Entry]) -> list[Captured]:
         shapes = {shape.label: shape for shape in self._shapes_of(log.kind) if shape.schema == log.schema}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -69,13 +70,15 @@ def _captured(shape: Shape, entry: Entry, row: Row[Any], keys: Sequence[str], wi
 
 
 def _reader(connection: Connection, shape: Shape, images: str) -> _Reader:
-    columns = list(shape.columns)
-    if images != shape.images:
-        everything: Select[Any] = (
-            select(literal_column("*")).select_from(keyed(shape.kind, images, shape.schema)).limit(0)
-        )
-        there = set(connection.execute(everything).keys())
-        columns = [column for column in columns if shape.old(column) in there]
+    if images == shape.images:
+        return _reader_of(shape, images, shape.columns)
+    everything: Select[Any] = select(literal_column("*")).select_from(keyed(shape.kind, images, shape.schema)).limit(0)
+    there = set(connection.execute(everything).keys())
+    return _reader_of(shape, images, tuple(column for column in shape.columns if shape.old(column) in there))
+
+
+@lru_cache(maxsize=1024)  # SQLAlchemy keeps the queries of tables that it knows
+def _reader_of(shape: Shape, images: str, columns: tuple[Column[Any], ...]) -> _Reader:
     make = _reader_of_rows if shape.kind == "sqlite" else _reader_of_arrays
     return make(shape, images, columns)
 
