@@ -168,12 +168,13 @@ class Listeners:
             return
         if _is_savepoint(session) or host.committing:
             return
-        host.ending = True
         host.flush()
-        tx = host.tx
-        if tx is None:
-            return
         try:
+            host.ending = True
+            host.flush()  # reads what was captured, too
+            tx = host.tx
+            if tx is None:
+                return
             with kept_open(host):
                 self.drive(host, prepare(tx))
         except BaseException:  # whatever stopped it, nothing of it may be committed

@@ -110,12 +110,12 @@ class StatementDoor:
         if host.muted:
             return None
         concerns = host.schema.concerns(host.attachment.book.plan)
-        event = "update" if statement.is_update else "delete" if statement.is_delete else "insert"
-        subject = concerns.subjects.of(statement.table, event)
+        subject = concerns.subjects.of_statement(statement)
         if host.flushing and _is_of_flush(statement, options, subject):
             return None
         if subject is None:
-            go_around_names(host, connection, statement, event)
+            if not concerns.subjects.is_mapped(statement.table):
+                go_around_names(host, connection, statement)
             return None
         orm = statement._propagate_attrs.get("plugin_subject")
         mapper: Mapper[Any] | None = subject.mapper if orm is None else orm.mapper
@@ -125,7 +125,7 @@ class StatementDoor:
             followed = _make(host, door, statement, parameters, mapper, subject)
             self.prepare(host, followed.write, followed.before(connection))
         except Unfollowable as reason:
-            go_around(host, connection, statement, event, reason)
+            go_around(host, connection, statement, reason)
             return None
         return followed
 
@@ -133,6 +133,12 @@ class StatementDoor:
 
     def orm_execute(self, host: SessionHost, state: ORMExecuteState) -> Any:
         """A statement of the ORM: `after` hooks wait until the session's objects are synchronized."""
+        subjects = host.schema.concerns(host.attachment.book.plan).subjects
+        target: Any = state.statement
+        if subjects.is_mapped(target.table) and target.table._annotations.get("parententity") is not None:
+            mapper = target.table._annotations["parententity"].mapper
+            if len(mapper.tables) == 1 and subjects.of_statement(target) is None:
+                return None
         upsert = getattr(state.statement, "_post_values_clause", None) is not None
         if is_listed(state.statement, state.execution_options) and not upsert:
             try:

@@ -40,6 +40,7 @@ class SelectInsertion(Insertion):
             changed: Any = self.statement._clone()
             changed.select = None
             changed._select_names = None
+            changed._inline = False
             self.statement, self._as_it_is = changed, False
             super()._put_back(connection)
             return

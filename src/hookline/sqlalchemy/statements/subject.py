@@ -33,6 +33,7 @@ class Subjects:
     def __init__(self, concerns: Concerns) -> None:
         self._concerns = concerns
         self._of: dict[tuple[Any, str], Subject | None] = {}
+        self._mapped: dict[Any, bool] = {}
 
     def of(self, table: Any, event: str) -> Subject | None:
         """What a statement on a table is about; None if it concerns no hook.
@@ -48,6 +49,23 @@ class Subjects:
             found = self._of[at] = self._find(table, event)
             return found
 
+    def of_statement(self, statement: Any) -> Subject | None:
+        """Likewise for an INSERT, UPDATE or DELETE; an upsert may update, too."""
+        event = "update" if statement.is_update else "delete" if statement.is_delete else "insert"
+        subject = self.of(statement.table, event)
+        if subject is None and getattr(statement, "_post_values_clause", None) is not None:
+            subject = self.of(statement.table, "update")
+        return subject
+
+    def is_mapped(self, target: Any) -> bool:
+        """Whether a statement's target is a mapped table itself, no alias and no namesake of one."""
+        known = self._mapped.get(target)
+        if known is None:
+            table = target._deannotate() if target._annotations else target
+            known = isinstance(table, Table) and bool(self._concerns.schema.tables.mappers_of(table))
+            self._mapped[target] = known
+        return known
+
     def _find(self, table: Any, event: str) -> Subject | None:
         schema = self._concerns.schema
         table = table._deannotate() if table._annotations else table
@@ -58,7 +76,8 @@ class Subjects:
         relations: tuple[SQLRelation, ...] = ()
         if self._concerns.links:
             known = schema.relations
-            known.learn(schema.tables.mappers_beside(table))
+            if isinstance(table, Table):
+                known.learn(schema.tables.mappers_beside(table))
             relations = tuple(
                 one for one in known if one.kind == "secondary" and one.table is table and self._concerns.hooked(one)
             )

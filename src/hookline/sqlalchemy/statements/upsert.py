@@ -66,6 +66,7 @@ class Upsertion(Insertion):
         selected = connection.execute(statement.select, *self.parameters)
         self.statement = statement._clone()
         self.statement.select = self.statement._select_names = None
+        self.statement._inline = False
         return [dict(zip(columns, row, strict=True)) for row in selected]
 
     def _existing(self, connection: Connection, rows: Sequence[Values]) -> dict[int, StatementChange | None]:
