@@ -257,3 +257,15 @@ def test_a_delete_of_rows_without_parts(hooks: Hooks, session: Session, way: str
     statement = delete(target(way, Vehicle)).where(target(way, Vehicle).c.id == bindparam("n"))
     send(session, way, statement, {"n": 2})
     assert log == [("delete", "Vehicle", {"id": 2, "kind": "vehicle", "name": "w"})]
+
+
+def test_older_methods_write_all_tables(hooks: Hooks, session: Session) -> None:
+    log, net = logged(hooks, "after", Vehicle), committed(hooks, Vehicle)
+    session.bulk_insert_mappings(Taxi, [{"name": "a", "fares": 3}])  # type: ignore[arg-type]
+    session.bulk_save_objects([Car(name="b", doors=2)])
+    key = session.scalars(select(Taxi.id)).one()
+    session.bulk_update_mappings(Taxi, [{"id": key, "name": "c", "fares": 4}])  # type: ignore[arg-type]
+    assert [(row[0], row[1]) for row in log] == [("insert", "Taxi"), ("insert", "Car"), ("update", "Taxi")]
+    assert log[2][2] == {"fares": (3, 4), "name": ("a", "c")}
+    session.commit()
+    assert sorted((row[0], row[2]["name"]) for row in net) == [("insert", "b"), ("insert", "c")]
