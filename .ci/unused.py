@@ -18,6 +18,7 @@ READ_BY_SQLALCHEMY = [
     "current_column",
     "isolate_multiinsert_groups",
     "_rowcount",
+    "_inline",
     "cache_ok",
     "get_col_spec",
 ]
