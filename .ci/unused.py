@@ -19,6 +19,8 @@ READ_BY_SQLALCHEMY = [
     "isolate_multiinsert_groups",
     "_rowcount",
     "_inline",
+    "_translated_indexes",
+    "_tuplefilter",
     "cache_ok",
     "get_col_spec",
 ]

@@ -58,7 +58,8 @@ def test_rows_that_hooks_edit_are_sent_as_they_are_now(hooks: Hooks, session: Se
     send(session, way, insert(target(way, Club)).from_select(["name", "size"], source))
     assert sorted(session.execute(select(Club.name, Club.size)).all()) == [("Anna", 30), ("BEN", 40)]
     assert sorted((row[2]["name"], row[2]["size"]) for row in log) == [("Anna", 30), ("BEN", 40)]
-    assert len(sent.writes) == 1
+    # To learn the keys of rows in their order, SQLAlchemy sends each by itself on SQLite.
+    assert len(sent.writes) == (2 if session.get_bind().dialect.name == "sqlite" else 1)
 
 
 @every_way

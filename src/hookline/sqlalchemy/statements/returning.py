@@ -59,7 +59,9 @@ class Returned:
                 result._rewind(rows)  # the ORM makes entities of them first
             elif self._asked:
                 kept = [row[:-own] for row in rows]
-                result._metadata = result._metadata._reduce(range(len(result._metadata.keys) - own))
+                left = result._metadata._reduce(range(len(result._metadata.keys) - own))
+                left._tuplefilter = left._translated_indexes = None  # the rows have no more than that
+                result._metadata = left
                 result._rewind(kept)
             else:
                 result._metadata = _NO_RESULT_METADATA
