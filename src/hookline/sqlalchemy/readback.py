@@ -39,6 +39,7 @@ class ReadBack:
     def __init__(self, host: SessionHost, capture: Capture) -> None:
         self.host, self.capture = host, capture
         self._places: dict[int, int] = {}
+        self._order: dict[int, int] = {}
         self._sources: dict[int, list[Captured]] = {}
 
     def take(self) -> Steps[bool]:
@@ -62,6 +63,7 @@ class ReadBack:
         known.sort(key=lambda one: one[0])
         host.unfollowed.clear()
         left = untold(captured, [one for _, one in known])
+        self._order = {id(one): number for number, one in enumerate(captured)}
         self._places = self._find_places(captured, left, known)
         write = StatementWrite(host, DOOR)
         write.rows = [change for change in self._rows(write, left) if write.concerns.of(change.model) is not None]
@@ -75,21 +77,27 @@ class ReadBack:
 
     def _keep(self, write: StatementWrite) -> None:
         """Keep the changes for the commit phases: each before those that hooks were told of later of the same row."""
+        tx = write.tx
         earlier: list[tuple[int, Change[Any]]] = []
-        for change in (*write.rows, *write.links):
+        later: list[Change[Any]] = []
+        for change in sorted((*write.rows, *write.links), key=self._when):
+            if isinstance(change, MappedChange) and not change.followed:
+                continue
             parts = self._sources[id(change)]
             place = min((self._places[id(one)] for one in parts if id(one) in self._places), default=None)
-            if place is not None and place < len(write.tx.steps):
+            if place is not None and place < len(tx.steps):
                 earlier.append((place, change))
-        gone = {id(change) for _, change in earlier}
-        write.rows = [change for change in write.rows if id(change) not in gone]
-        write.links = [link for link in write.links if id(link) not in gone]
+            else:
+                later.append(change)
         earlier.sort(key=lambda one: one[0])
         while earlier:
-            place, late = earlier.pop()
-            if not isinstance(late, MappedChange) or late.followed:
-                write.tx.insert(place, late)
-        write.keep()
+            tx.insert(*earlier.pop())
+        for change in later:
+            tx.record([change])
+
+    def _when(self, change: Change[Any]) -> int:
+        """When it happened, among all that was captured: what became of a row in the end, when that began."""
+        return min(self._order[id(one)] for one in self._sources[id(change)])
 
     def _parts(self, one: Captured) -> Iterator[Captured]:
         """A row of a secondary table that is updated is one link that is unset, and one that is set."""
