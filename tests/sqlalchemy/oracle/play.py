@@ -164,6 +164,7 @@ class Play(RuleBasedStateMachine):
         if self.by_statements:
             self.objects = []
             gc.collect()  # objects of rows that are gone; their keys may be given to other rows
+            self.sync_session.expire_all()  # SQLAlchemy takes what was loaded in a savepoint for true after its end
             self.load()
 
     def alive(self, *models: type) -> list[Any]:
