@@ -15,6 +15,7 @@ from hookline.core.change import Change
 from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.run import Steps, run_hook, work_for
+from hookline.errors import ValidationError
 from hookline.sqlalchemy.capturing import Told, untold
 from hookline.sqlalchemy.mapped import WRITTEN, MappedChange
 from hookline.sqlalchemy.relations import RowEnd, SQLRelation
@@ -175,8 +176,9 @@ class ReadBack:
                 self._sources[id(change)] = [one]
                 yield change
             else:
-                parts.setdefault((mapper.base_mapper, one.key), []).append(one)
-        for (base, _), some in parts.items():
+                at = mapper.base_mapper, one.key, self._places.get(id(one))
+                parts.setdefault(at, []).append(one)
+        for (base, *_), some in parts.items():
             yield from self._joined(write, base, some)
 
     def _change(
@@ -253,10 +255,14 @@ class ReadBack:
         tx, plan = write.tx, write.plan
         control = tx.book.surroundings.control
         changes: list[Change[Any]] = [*write.rows, *write.links]
+        refusals: list[ValidationError] = []
         for phase in ("check", "after"):
             for hook, some in work_for(plan, phase, changes):
                 if self._waits(hook) and (control is None or control.permits(hook.category, hook.protected)):
-                    yield from run_hook(tx, hook, some, self.host.scope(), observer=self.host.stir)
+                    heard = refusals if phase == "check" else None
+                    yield from run_hook(tx, hook, some, self.host.scope(), refusals=heard, observer=self.host.stir)
+            if refusals:
+                raise ValidationError.gather(refusals)
 
     def _waits(self, hook: Hook) -> bool:
         return policy_of(hook, self.host.attachment.book.bypass) == "capture"
