@@ -114,8 +114,10 @@ class Attachment:
         """
         if self.capture is None:
             return False
-        tables = {source} if isinstance(source, Table) else set(self.schema.facts(source).mapper.tables)
-        return tables <= set(self.capture.tables)
+        tables = [source] if isinstance(source, Table) else self.schema.facts(source).mapper.tables
+        # By name: two classes may be mapped to one table in the database, each with a description of its own.
+        names = {table.fullname for table in self.capture.tables}
+        return all(isinstance(table, Table) and table.fullname in names for table in tables)
 
     def begin_capture(self, connection: Connection) -> None:
         """A connection joins a transaction: what it captures will be read back.
