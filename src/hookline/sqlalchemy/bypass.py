@@ -43,11 +43,12 @@ def judge(host: SessionHost, statement: str, skipped: Iterable[Skipped], why: st
     control = attachment.book.surroundings.control
     warned: dict[Hook, None] = {}
     refused: dict[Hook, str] = {}
-    for hook, source in skipped:
+    for hook, source, table in skipped:
         if control is not None and not control.permits(hook.category, hook.protected):
             continue
         policy = policy_of(hook, attachment.book.bypass)
-        captured = source is not None and attachment.captured(source)
+        written = source if table is None else table
+        captured = written is not None and attachment.captured(written)
         if captured and (hook.phase in COMMIT_PHASES or policy == "capture"):
             continue
         if policy == "warn":

@@ -26,10 +26,12 @@ class Skipped(NamedTuple):
     Attributes:
         hook: The hook.
         source: The class whose rows are written, or the secondary table; None if nobody knows.
+        table: The table that is written; None if nobody knows.
     """
 
     hook: Hook
     source: type | Table | None
+    table: Table | None = None
 
 
 class TableWrite(NamedTuple):
@@ -56,7 +58,7 @@ def skipped_by(host: SessionHost, connection: Connection, write: TableWrite) -> 
             continue
         for phase in PHASES:
             for hook in plan.for_row(phase, write.event, mapper.class_):
-                yield Skipped(hook, mapper.class_)
+                yield Skipped(hook, mapper.class_, write.table)
     if plan.concerns_links:
         relations = host.schema.relations
         relations.learn(tables.mappers_beside(write.table))
@@ -66,7 +68,7 @@ def skipped_by(host: SessionHost, connection: Connection, write: TableWrite) -> 
                 for event in _LINKS[write.event]:
                     for phase in PHASES:
                         for hook, _ in plan.for_link(phase, event, relation):
-                            yield Skipped(hook, source)
+                            yield Skipped(hook, source, write.table)
 
 
 def _completes(mapper: Mapper[Any], table: Table) -> bool:
