@@ -48,7 +48,6 @@ class RowChange(MappedChange):
     _loaded: dict[str, Any] | None = None
     _old: dict[str, Any] | None = None
     _new: dict[str, Any] | None = None
-    _fields: frozenset[str] | None = None
 
     def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
         self.event = event
@@ -74,19 +73,6 @@ class RowChange(MappedChange):
     def stored_key(self) -> tuple[Any, ...]:
         """The primary key that the row has in the database before this change; empty if there is none."""
         return self.state.key[1] if self.state.key is not None else ()
-
-    @property
-    def fields(self) -> frozenset[str]:
-        if self._fields is not None:
-            return self._fields
-        if self.event == "update":
-            fields = frozenset(self._differing())
-        else:
-            row = self.known_new() if self.event == "insert" else self.known_old()
-            fields = frozenset(name for name, value in row.items() if value is not None)
-        if self.stage == WRITTEN:
-            self._fields = fields
-        return fields
 
     @property
     def identity_before(self) -> Hashable:

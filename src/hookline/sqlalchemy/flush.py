@@ -92,7 +92,7 @@ class Flush(Write):
         if not checked:
             return
         pending.edits.locked = True
-        sizes = self._sizes()
+        sizes = self.pending_sizes()
         for link in self.links:
             link.unsettle(True)
         scope = self.host.scope()
@@ -100,21 +100,16 @@ class Flush(Write):
         pending.edits.locked = False
         for link in self.links:
             link.unsettle(False)
-        if self._sizes() != sizes:
+        if self.pending_sizes() != sizes:
             raise PhaseError(
                 "A `check` hook added or deleted objects, or edited other ones, but no `before` hook would see that "
                 "write. Move it to a `before`, `after` or `before_commit` hook."
             )
 
-    def _sizes(self) -> tuple[int, int, int]:
-        session = self.host.session
-        return len(session._new), len(session._deleted), len(session.identity_map._modified)
-
     # -- after the write
 
     def written(self, context: UOWTransaction) -> None:
         """The statements were sent: keep the values, and look for what was written behind the hooks' backs."""
-        control = self.tx.book.surroundings.control
         rows = self.rows
         gone = {change.identity for change in rows if change.event == "delete"}
         for change in rows:
@@ -137,9 +132,7 @@ class Flush(Write):
                     self.check_link(link)
                 for end in link.ends:
                     end.freeze()
-        if control is not None:
-            for one in (*self.rows, *self.links):
-                one.control = control
+        self.keep_control()
 
     def _complete(self) -> None:
         """Load the new values that only the database knows, and that may differ."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, SessionTransaction, attributes
+from sqlalchemy.orm import Mapper, Session, SessionTransaction, attributes
 
 from hookline.core.change import Change
 from hookline.core.hook import Hook
@@ -178,6 +178,10 @@ class SessionHost:
             return load_rows(self.session_in_use, change.facts, [key], names).get(key, {})
         with self.attachment.new_session(self) as session:
             return load_rows(session, change.facts, [key], names).get(key, {})
+
+    def held(self, mapper: Mapper[Any], key: tuple[Any, ...]) -> Any:
+        """The object of a row, if the session holds it."""
+        return self.session.identity_map.get(mapper.identity_key_from_primary_key(key))
 
     def entity_of(self, change: MappedChange, own: Any) -> Any:
         """The object of a change that was written, as the session in use knows it.

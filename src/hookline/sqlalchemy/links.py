@@ -159,7 +159,7 @@ class Links:
         """The far row, if the session holds it: it may be about to be deleted, and not to be found any more."""
         if relation.far_columns != relation.far.primary_key:
             return None
-        held = self.host.session.identity_map.get(relation.far.identity_key_from_primary_key(values))
+        held = self.host.held(relation.far, values)
         return None if held is None else instance_state(held)
 
     def _link(

@@ -171,7 +171,8 @@ class Listeners:
         host.flush()
         try:
             host.ending = True
-            host.flush()  # reads what was captured, too
+            if host.tx is None:
+                host.flush()  # what was captured may be all that there is
             tx = host.tx
             if tx is None:
                 return

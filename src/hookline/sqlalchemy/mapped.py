@@ -42,6 +42,7 @@ class MappedChange(Change[Any]):
     control: Any = None
     stage: int = LIVE
     followed: bool = True
+    _fields: frozenset[str] | None = None
     _old_row: Mapping[str, Any] | None = None
     _new_row: Mapping[str, Any] | None = None
 
@@ -73,6 +74,9 @@ class MappedChange(Change[Any]):
     @property
     def is_change(self) -> bool:
         """Whether it writes anything: what `fields` tells, without finding all of them."""
+        raise NotImplementedError
+
+    def _differing(self) -> Iterator[str]:
         raise NotImplementedError
 
     def read_old(self, name: str) -> Any:
@@ -123,6 +127,19 @@ class MappedChange(Change[Any]):
         if row is None:
             row = self._new_row = NOTHING if self.event == "delete" else NewRow(self)
         return row
+
+    @property
+    def fields(self) -> frozenset[str]:
+        if self._fields is not None:
+            return self._fields
+        if self.event == "update":
+            fields = frozenset(self._differing())
+        else:
+            row = self.known_new() if self.event == "insert" else self.known_old()
+            fields = frozenset(name for name, value in row.items() if value is not None)
+        if self.stage == WRITTEN:
+            self._fields = fields
+        return fields
 
     @property
     def identity(self) -> Hashable:

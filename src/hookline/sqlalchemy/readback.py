@@ -58,8 +58,8 @@ class ReadBack:
             return False
         host = self.host
         tx = host.open_transaction()
-        known = [(number, one) for number, step in enumerate(tx.steps) for one in self._told(step)]
-        known = [(number, one) for number, one in known if number >= host.accounted]
+        fresh = range(host.accounted, len(tx.steps))
+        known = [(number, one) for number in fresh for one in self._told(tx.steps[number])]
         known += [(number, one) for number, step in host.unfollowed for one in self._told(step)]
         known.sort(key=lambda one: one[0])
         host.unfollowed.clear()

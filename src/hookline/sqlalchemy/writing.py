@@ -45,6 +45,17 @@ class Write:
         concern = self.concerns.of(change.model)
         return concern is not None and phase in concern.phases
 
+    def pending_sizes(self) -> tuple[int, int, int]:
+        """How much is pending in the session: as long as it stays, hooks that must not write have not."""
+        return tuple(map(len, self.host.stir.pending()))  # type: ignore[return-value]
+
+    def keep_control(self) -> None:
+        """The categories that are switched off now are so in the commit phases, too."""
+        control = self.tx.book.surroundings.control
+        if control is not None:
+            for one in (*self.rows, *self.links):
+                one.control = control
+
     def check_depth(self, change: Change[Any]) -> None:
         """Refuse a chain of causes that has become too long."""
         limit = self.tx.book.max_depth

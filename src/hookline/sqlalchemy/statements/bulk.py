@@ -19,7 +19,7 @@ from hookline.sqlalchemy.load import by_key
 from hookline.sqlalchemy.statements.change import StatementChange
 from hookline.sqlalchemy.statements.incoming import Incoming, model_of
 from hookline.sqlalchemy.statements.layout import Layout, column_of
-from hookline.sqlalchemy.statements.reading import take_write_lock
+from hookline.sqlalchemy.statements.locks import locking, take_write_lock
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 from hookline.sqlalchemy.statements.write import StatementWrite
 
@@ -129,17 +129,14 @@ class ListedUpdate:
         """
         if self.statement is not None and self.statement._where_criteria:
             raise Unfollowable("it has conditions besides the keys of its rows")
-        if connection.dialect.name == "sqlite":
-            take_write_lock(connection, self.mapper.local_table)  # type: ignore[arg-type]
+        take_write_lock(connection, self.mapper.local_table)
         facts = self.write.concerns.schema.facts(self.mapper.class_)
         self._common = Common(facts, self.statement)
         rows = [self._common.complete(_by_column_name(facts, given), given) for given in self.given]
         named = {name for row in rows for name in row}
         layout = Layout(self.mapper, self.write.concerns, [facts.columns[name] for name in named])
         keys = [tuple(row.get(name) for name in facts.key_names) for row in rows]
-        query = select(*layout.columns).select_from(layout.source)
-        if connection.dialect.name != "sqlite":
-            query = query.with_for_update(of=self.mapper.local_table)
+        query = locking(select(*layout.columns).select_from(layout.source), connection, self.mapper.local_table)
         key_columns = [facts.columns[name] for name in facts.key_names]
         places = [layout.columns.index(column) for column in key_columns]
         found = by_key(connection, query, key_columns, keys)

@@ -51,7 +51,6 @@ class StatementChange(MappedChange):
     _old_values: dict[str, Any] | None = None
     _new_values: dict[str, Any] | None = None
     _held: Any = None
-    _fields: frozenset[str] | None = None
 
     def __init__(
         self, event: str, facts: Facts, write: StatementWrite, row: RowKind | None = None, read: Sequence[Any] = (),
@@ -134,19 +133,6 @@ class StatementChange(MappedChange):
                 row = NewRow(self)
             self._new_row = row
         return row
-
-    @property
-    def fields(self) -> frozenset[str]:
-        if self._fields is not None:
-            return self._fields
-        if self.event == "update":
-            fields = frozenset(self._differing())
-        else:
-            row = self.known_new() if self.event == "insert" else self.known_old()
-            fields = frozenset(name for name, value in row.items() if value is not None)
-        if self.stage == WRITTEN:
-            self._fields = fields
-        return fields
 
     @property
     def is_change(self) -> bool:
@@ -233,7 +219,7 @@ class StatementChange(MappedChange):
     def _get(self, key: tuple[Any, ...] | None) -> Any:
         session = self.host.session
         if key is not None and self.stage != WRITTEN and in_coroutine(session):
-            return session.identity_map.get(self.facts.mapper.identity_key_from_primary_key(key))
+            return self.host.held(self.facts.mapper, key)
         with session.no_autoflush:
             return None if key is None else session.get(self.model, key)
 
@@ -254,8 +240,7 @@ class StatementChange(MappedChange):
     def at_hand(self) -> Any:
         if self._held is not None:
             return self._held
-        known = self.host.session.identity_map
-        held = known.get(self.facts.mapper.identity_key_from_primary_key(self.stored_key)) if self.stored_key else None
+        held = self.host.held(self.facts.mapper, self.stored_key) if self.stored_key else None
         return self._stand_in() if held is None else held
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Insert, Table, UniqueConstraint, bindparam
+from sqlalchemy import Column, Insert, Table, UniqueConstraint
 from sqlalchemy.sql import ClauseElement, visitors
 
-from hookline.sqlalchemy.statements.rows import named_column
+from hookline.sqlalchemy.statements.rows import clause_of, named_column
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 
 Key = tuple[Column[Any], ...]
@@ -41,7 +41,8 @@ class Conflict:
         if clause.__visit_name__ == "on_conflict_do_update":
             given = clause.update_values_to_set
             pairs = given.items() if isinstance(given, Mapping) else given
-            self.sets = {named_column(table, key): _clause(value, table, key) for key, value in pairs}
+            named = ((named_column(table, key), value) for key, value in pairs)
+            self.sets = {column: clause_of(value, column) for column, value in named}
 
     def with_sets(self, statement: Any, sets: Mapping[Any, Any]) -> Insert:
         """The INSERT with another list of what existing rows are set to."""
@@ -105,12 +106,6 @@ def _plain(columns: Any) -> Key:
     if not all(isinstance(column, Column) for column in found):
         raise Unfollowable("rows meet on an expression, not on columns")
     return found
-
-
-def _clause(value: Any, table: Table, key: Any) -> Any:
-    if isinstance(value, ClauseElement):
-        return value
-    return bindparam(None, value, type_=named_column(table, key).type, unique=True)
 
 
 def key_values(key: Key, row: Mapping[Any, Any]) -> tuple[Any, ...] | None:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
-    bindparam,
     case,
     delete,
     insert,
@@ -27,6 +26,7 @@ from sqlalchemy.util import immutabledict
 
 from hookline.errors import PhaseError
 from hookline.sqlalchemy.statements.change import StatementChange
+from hookline.sqlalchemy.statements.rows import clause_of
 
 Edits = list[tuple[StatementChange, dict[Any, Any]]]
 """Changes with what to write to them instead, by column."""
@@ -94,13 +94,13 @@ def edited_sets(
         alone: Whether these are all the rows that it may set.
     """
     columns = list(dict.fromkeys(column for _, values in edits for column in values))
-    sets = {column: _clause(value, column) for column, value in assigned.items()}
+    sets = {column: clause_of(value, column) for column, value in assigned.items()}
     apart = []
     for column in columns:
         values = [some[column] for _, some in edits if column in some]
         same = all(value is values[0] or _equal(value, values[0]) for value in values)
         if alone and same and len(values) == len(edits):
-            sets[column] = _clause(values[0], column)
+            sets[column] = clause_of(values[0], column)
         else:
             apart.append(column)
     if apart:
@@ -133,10 +133,6 @@ def _by_row(column: Any, edits: Edits, otherwise: Any) -> Any:
         if isinstance(values.get(column), ClauseElement)
     ]
     return case(*expressions, else_=otherwise) if expressions else otherwise
-
-
-def _clause(value: Any, column: Any) -> Any:
-    return value if isinstance(value, ClauseElement) else bindparam(None, value, type_=column.type, unique=True)
 
 
 class _Desk:

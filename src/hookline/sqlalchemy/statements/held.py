@@ -35,12 +35,11 @@ class Held:
 
     def find(self, changes: Iterable[StatementChange]) -> None:
         """Take hold of those rows' objects that the session has already."""
-        known = self._host.session.identity_map
-        if not known:
+        if not self._host.session.identity_map:
             return
         for change in changes:
             if change.event == "update":
-                held = known.get(change.facts.mapper.identity_key_from_primary_key(change.stored_key))
+                held = self._host.held(change.facts.mapper, change.stored_key)
                 if held is not None:
                     change.hold(held)
 

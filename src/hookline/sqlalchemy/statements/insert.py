@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Insert, Table, bindparam
+from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.util import immutabledict
@@ -16,7 +16,7 @@ from hookline.sqlalchemy.facts import Facts
 from hookline.sqlalchemy.statements.change import StatementChange
 from hookline.sqlalchemy.statements.incoming import Incoming, model_of
 from hookline.sqlalchemy.statements.returning import Returned
-from hookline.sqlalchemy.statements.rows import Values, given_rows, named_column
+from hookline.sqlalchemy.statements.rows import Values, clause_of, given_rows
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 from hookline.sqlalchemy.statements.write import StatementWrite
 
@@ -64,9 +64,6 @@ class Insertion:
         del connection  # only what is selected has to be read
         return given_rows(self.statement, self.table, self.parameters)
 
-    def _column(self, key: Any) -> Any:
-        return named_column(self.table, key)
-
     def _change(self, values: Values) -> StatementChange:
         facts = self.write.concerns.schema.facts(model_of(self.mapper, values))
         if len(facts.mapper.tables) > 1:
@@ -88,7 +85,7 @@ class Insertion:
         constant = {c for c in expressions if all(row.get(c) is rows[0].get(c) for row in rows)}
         if expressions - constant:
             statement._multi_values = (
-                [{c: _clause(value, c) for c, value in row.items()} for row in self._alike(rows)],
+                [{c: clause_of(value, c) for c, value in row.items()} for row in self._alike(rows)],
             )
             self.parameters = [{}]
         else:
@@ -140,7 +137,3 @@ class Insertion:
 def named(facts: Facts, values: Mapping[Any, Any]) -> dict[str, Any]:
     """Values by name, out of values by column."""
     return {name: values[column] for name, column in facts.columns.items() if column in values}
-
-
-def _clause(value: Any, column: Any) -> Any:
-    return value if isinstance(value, ClauseElement) else bindparam(None, value, type_=column.type, unique=True)

@@ -10,8 +10,9 @@ from sqlalchemy.sql import ClauseElement
 
 from hookline.core.link import LinkChange
 from hookline.core.run import Steps
-from hookline.sqlalchemy.statements.reading import Assignments, embedded_binds, take_write_lock
-from hookline.sqlalchemy.statements.rows import given_rows
+from hookline.sqlalchemy.statements.locks import locking, take_write_lock
+from hookline.sqlalchemy.statements.reading import Assignments, embedded_binds
+from hookline.sqlalchemy.statements.rows import given_rows, selected_rows
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 from hookline.sqlalchemy.statements.write import StatementWrite
 
@@ -52,13 +53,7 @@ class Pairs:
         links: list[LinkChange] = []
         if isinstance(statement, Insert):
             if statement.select is not None:
-                if connection.dialect.name == "sqlite":
-                    take_write_lock(connection, self._subject.table)
-                columns = [self._subject.table.c[name] for name in statement._select_names or ()]
-                rows: Iterable[Row] = [
-                    dict(zip(columns, row, strict=True))
-                    for row in connection.execute(statement.select, *self.parameters)
-                ]
+                rows: Iterable[Row] = selected_rows(connection, statement, self._subject.table, self.parameters)
             else:
                 given = given_rows(statement, self._subject.table, self.parameters)
                 rows = [self._computed(connection, row) for row in given]
@@ -84,16 +79,13 @@ class Pairs:
         self, connection: Connection, statement: Update | Delete, parameters: Parameters
     ) -> tuple[list[Row], list[Row]]:
         table = self._subject.table
-        if connection.dialect.name == "sqlite":
-            take_write_lock(connection, table)
+        take_write_lock(connection, table)
         assignments = Assignments(statement, table, parameters) if isinstance(statement, Update) else None
         computed = assignments.expressions if assignments is not None else {}
         columns = list(table.columns)
         query: Any = select(*columns, *(type_coerce(value, c.type) for c, value in computed.items()))
         query._where_criteria = statement._where_criteria
-        query = query.select_from(table)
-        if connection.dialect.name != "sqlite":
-            query = query.with_for_update(of=table)
+        query = locking(query.select_from(table), connection, table)
         names = {bind.key for bind in embedded_binds(statement)}
         result = connection.execute(query, {key: value for key, value in parameters.items() if key in names}).all()
         old: list[Row] = [dict(zip(columns, row[: len(columns)], strict=True)) for row in result]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Delete, Table, Update, bindparam, delete, select, text, tuple_, type_coerce
+from sqlalchemy import Connection, Delete, Table, Update, bindparam, select, tuple_, type_coerce
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.elements import BindParameter
 
-from hookline.sqlalchemy.statements.layout import Layout, column_of
+from hookline.sqlalchemy.statements.layout import Layout
+from hookline.sqlalchemy.statements.locks import locking, take_write_lock
+from hookline.sqlalchemy.statements.rows import named_column
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 
 if TYPE_CHECKING:
@@ -38,10 +40,7 @@ class Assignments:
         self._renamed: dict[str, str] = {}
         given = getattr(statement, "_ordered_values", None) or (statement._values or {}).items()
         for key, value in given:
-            column = column_of(table, key)
-            if column is None:
-                raise Unfollowable(f"it sets {key!s}, which is not a column of {table.name}")
-            self._take(column, value, parameters)
+            self._take(named_column(table, key), value, parameters)
         names = {bind.key for bind in embedded_binds(statement)}
         for key, value in parameters.items():
             column = table.c.get(key)
@@ -118,8 +117,7 @@ class Reading:
             connection: Where.
             parameters: Of the statement.
         """
-        if connection.dialect.name == "sqlite":
-            take_write_lock(connection, self.table)
+        take_write_lock(connection, self.table)
         computed = [type_coerce(value, column.type) for column, value in self.computed.items()]
         query: Any = select(*self.layout.columns, *computed)
         criteria = self._criteria()
@@ -136,8 +134,7 @@ class Reading:
             query = query.select_from(self.layout.source)
             columns = list(self.table.primary_key.columns)
             query = query.where((columns[0] if len(columns) == 1 else tuple_(*columns)).in_(keys))
-        if connection.dialect.name != "sqlite":
-            query = query.with_for_update(of=self.table)
+        query = locking(query, connection, self.table)
         options = {"compiled_cache": None} if self.statement._independent_ctes else {}
         names = {bind.key for bind in embedded_binds(self.statement)}
         given = {key: value for key, value in parameters.items() if key in names}
@@ -161,11 +158,6 @@ class Reading:
             if found.setdefault(key, row) != row:
                 raise Unfollowable(f"several rows of other tables match the row {key} of {self.table.name}")
         return list(found.values())
-
-
-def take_write_lock(connection: Connection, table: Table) -> None:
-    """On SQLite: become the writer now, so that nobody writes between the reading and the writing."""
-    connection.execute(delete(table).where(text("0")), execution_options={"hookline": False})
 
 
 def _orm_criteria(statement: Any, mapper: Mapper[Any]) -> tuple[Any, ...]:

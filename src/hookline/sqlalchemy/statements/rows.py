@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Table
+from sqlalchemy import Connection, Insert, Table, bindparam
+from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.elements import BindParameter
 
 from hookline.sqlalchemy.statements.layout import column_of
+from hookline.sqlalchemy.statements.locks import take_write_lock
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 
 Values = dict[Any, Any]
@@ -37,6 +39,25 @@ def given_rows(statement: Insert, table: Table, parameters: Sequence[Mapping[str
         yield values
 
 
+def selected_rows(connection: Connection, statement: Any, table: Table, parameters: Sequence[Any]) -> list[Values]:
+    """What an INSERT .. SELECT selects, read with the others kept from writing the table.
+
+    Raises:
+        Unfollowable: It names something that is not a column.
+    """
+    take_write_lock(connection, table)
+    columns = [named_column(table, name) for name in statement._select_names or ()]
+    return [dict(zip(columns, row, strict=True)) for row in connection.execute(statement.select, *parameters)]
+
+
+def without_select(statement: Any) -> Any:
+    """An INSERT .. SELECT that is going to be given the rows themselves."""
+    changed = statement._clone()
+    changed.select = changed._select_names = None
+    changed._inline = False
+    return changed
+
+
 def named_column(table: Table, key: Any) -> Any:
     """The column that a statement names.
 
@@ -53,6 +74,11 @@ def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
     if isinstance(value, BindParameter) and value.key in parameters:
         return parameters[value.key]
     return plain(value)
+
+
+def clause_of(value: Any, column: Any) -> Any:
+    """A value as SQL has it: an expression as it is, anything else as a parameter of the column's type."""
+    return value if isinstance(value, ClauseElement) else bindparam(None, value, type_=column.type, unique=True)
 
 
 def plain(value: Any) -> Any:

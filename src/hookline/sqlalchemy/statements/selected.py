@@ -11,9 +11,8 @@ from sqlalchemy.sql import ClauseElement
 
 from hookline.sqlalchemy.statements.change import StatementChange
 from hookline.sqlalchemy.statements.insert import Insertion, named
-from hookline.sqlalchemy.statements.reading import take_write_lock
 from hookline.sqlalchemy.statements.returning import Returned
-from hookline.sqlalchemy.statements.rows import Values
+from hookline.sqlalchemy.statements.rows import Values, named_column, selected_rows, without_select
 
 
 class SelectInsertion(Insertion):
@@ -24,12 +23,7 @@ class SelectInsertion(Insertion):
     """
 
     def _rows(self, connection: Connection) -> Iterable[Values]:
-        if connection.dialect.name == "sqlite":
-            take_write_lock(connection, self.table)
-        statement: Any = self.statement
-        columns = [self._column(name) for name in statement._select_names]
-        result = connection.execute(statement.select, *self.parameters)
-        return [dict(zip(columns, row, strict=True)) for row in result]
+        return selected_rows(connection, self.statement, self.table, self.parameters)
 
     def _put_back(self, connection: Connection) -> None:
         names = self.statement._select_names or []
@@ -37,15 +31,11 @@ class SelectInsertion(Insertion):
             getattr(column.default, "is_callable", False) and column.key not in names for column in self.table.columns
         )
         if self.write.edited or (called and self._changes):
-            changed: Any = self.statement._clone()
-            changed.select = None
-            changed._select_names = None
-            changed._inline = False
-            self.statement, self._as_it_is = changed, False
+            self.statement, self._as_it_is = without_select(self.statement), False
             super()._put_back(connection)
             return
         self._as_it_is = True
-        self._named = [self._column(name) for name in names]
+        self._named = [named_column(self.table, name) for name in names]
         columns = list(dict.fromkeys((*self._named, *self._unknown())))
         self._returned = Returned(self.statement, columns, connection, several=True, ordered=False)
         self.statement = self._returned.statement

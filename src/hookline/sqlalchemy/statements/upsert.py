@@ -15,9 +15,9 @@ from hookline.sqlalchemy.statements.conflict import Conflict, incoming, key_valu
 from hookline.sqlalchemy.statements.edits import edited_sets, edits_of
 from hookline.sqlalchemy.statements.insert import Insertion, named
 from hookline.sqlalchemy.statements.layout import Layout, RowKind
-from hookline.sqlalchemy.statements.reading import take_write_lock
+from hookline.sqlalchemy.statements.locks import locking, take_write_lock
 from hookline.sqlalchemy.statements.returning import Returned
-from hookline.sqlalchemy.statements.rows import Values
+from hookline.sqlalchemy.statements.rows import Values, selected_rows, without_select
 from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 from hookline.sqlalchemy.statements.update import volatile
 
@@ -36,8 +36,7 @@ class Upsertion(Insertion):
         """Find out what will happen to each row, run `before` and `check`, and put edits into the statement."""
         if self.statement._prefixes:
             raise Unfollowable("it has a prefix, which may change what it does")
-        if connection.dialect.name == "sqlite":
-            take_write_lock(connection, self.table)
+        take_write_lock(connection, self.table)
         self._conflict = Conflict(self.statement, self.table)
         self._changes = [self._change(values) for values in self._rows(connection)]
         rows = [self._columns_of(change) for change in self._changes]
@@ -59,15 +58,11 @@ class Upsertion(Insertion):
         self._put_back(connection)
 
     def _rows(self, connection: Connection) -> Iterable[Values]:
-        statement: Any = self.statement
-        if statement.select is None:
+        if self.statement.select is None:
             return super()._rows(connection)
-        columns = [self._column(name) for name in statement._select_names]
-        selected = connection.execute(statement.select, *self.parameters)
-        self.statement = statement._clone()
-        self.statement.select = self.statement._select_names = None
-        self.statement._inline = False
-        return [dict(zip(columns, row, strict=True)) for row in selected]
+        rows = selected_rows(connection, self.statement, self.table, self.parameters)
+        self.statement = without_select(self.statement)
+        return rows
 
     def _existing(self, connection: Connection, rows: Sequence[Values]) -> dict[int, StatementChange | None]:
         """What happens to the rows that are there, by the number of the row that meets them; None for nothing."""
@@ -109,9 +104,7 @@ class Upsertion(Insertion):
         only = true() if conflict.only is None else incoming(conflict.only, new)
         computed = [type_coerce(incoming(value, new), column.type) for column, value in sets.items()]
         query = select(*layout.columns, *computed, only, new.c.hookline_row).select_from(self.table.join(new, meets))
-        if connection.dialect.name != "sqlite":
-            query = query.with_for_update(of=self.table)
-        for row in connection.execute(query):
+        for row in connection.execute(locking(query, connection, self.table)):
             yield row[-1], bool(row[-2]), row[:-2]
 
     # -- sending it

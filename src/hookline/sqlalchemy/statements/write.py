@@ -87,13 +87,13 @@ class StatementWrite(Write):
         if self._ruled(self.rows, self.links, "check"):
             for change in self.rows:
                 change.settle()
-            sizes = self._sizes()
+            sizes = self.pending_sizes()
             for link in self.links:
                 link.unsettle(True)
             yield from self._phase("check", self.rows, self.links, refusals)
             for link in self.links:
                 link.unsettle(False)
-            if self._sizes() != sizes:
+            if self.pending_sizes() != sizes:
                 raise PhaseError(
                     "A `check` hook added, deleted or edited objects, but no `before` hook would see that "
                     "write. Move it to a `before`, `after` or `before_commit` hook."
@@ -117,10 +117,7 @@ class StatementWrite(Write):
             for link in self.links:
                 for end in link.ends:
                     end.freeze()
-        control = self.tx.book.surroundings.control
-        if control is not None:
-            for one in (*self.rows, *self.links):
-                one.control = control
+        self.keep_control()
 
     @cached_property
     def kept(self) -> bool:
@@ -225,15 +222,10 @@ class StatementWrite(Write):
         session = self.host.session
         for change in changes:
             if change.event == "update":
-                key = change.facts.mapper.identity_key_from_primary_key(change.stored_key)
-                held = session.identity_map.get(key)
+                held = self.host.held(change.facts.mapper, change.stored_key)
                 if held is not None:
                     names = {*change.touched, *(change.foreseen or ())} - change.elsewhere
                     session.expire(held, names)
-
-    def _sizes(self) -> tuple[int, int, int]:
-        session = self.host.session
-        return len(session._new), len(session._deleted), len(session.identity_map._modified)
 
 
 def chunks(changes: list[Change[Any]]) -> Iterator[list[Change[Any]]]:
