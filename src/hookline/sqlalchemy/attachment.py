@@ -99,6 +99,10 @@ class Attachment:
             host = self._hosts[session] = SessionHost(self, session)
         return host
 
+    def is_alone(self, session: Session) -> bool:
+        """Whether no other rule book has a say in what a session writes."""
+        return attachments_of(session) == [self]
+
     def known_host(self, session: Session) -> SessionHost | None:
         """The same, but not made if it is not there yet."""
         return self._hosts.get(session)

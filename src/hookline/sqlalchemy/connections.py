@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import Connection, Engine, event
 
 from hookline.sqlalchemy.raw import guard_raw
+from hookline.sqlalchemy.statements.chunks import make_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,4 +79,6 @@ class Connections:
     ) -> None:
         host = self._hosts.get(connection)
         if host is not None and context is not None:
+            if host.readers:
+                make_way(host, context)
             guard_raw(host, connection, statement, context)

@@ -102,7 +102,9 @@ def as_validation_error(write: Write, context: ExceptionContext) -> ValidationEr
         for column in columns
         if column in table.c and maps(facts.mapper, table.c[column])
     ]
-    entity = _culprit(rows, kind, names, context)
+    entity = None if write.let_go else _culprit(rows, kind, names, context)
+    if entity is None:
+        entity = _class_of(rows)
     problems = {
         name: Problem(entity, name, kind, _MESSAGES[kind], {"constraint": constraint or "", "table": table.name})
         for name in names or [""]
@@ -143,8 +145,13 @@ def _columns_of(table: Table, constraint: str | None) -> list[str]:
     return keys if constraint is None and len(keys) == 1 else []
 
 
-def _culprit(rows: list[Any], kind: str, names: list[str], context: ExceptionContext) -> object:
-    """The entity whose row it was, if that can be told; else its class."""
+def _class_of(rows: list[Any]) -> type:
+    models: set[type] = {row.model for row in rows}
+    return models.pop() if len(models) == 1 else rows[0].facts.mapper.base_mapper.class_
+
+
+def _culprit(rows: list[Any], kind: str, names: list[str], context: ExceptionContext) -> object | None:
+    """The entity whose row it was, if that can be told."""
     candidates = [row for row in rows if row.event != "delete" or kind == "foreign_key"]
     if kind == "not_null" and names:
         candidates = [row for row in candidates if any(row.known_new().get(name) is None for name in names)]
@@ -159,7 +166,7 @@ def _culprit(rows: list[Any], kind: str, names: list[str], context: ExceptionCon
             row for row in candidates if names and all(_among(row.known_new().get(name), sent) for name in names)
         ]
         candidates = narrowed or candidates
-    return candidates[0].at_hand if len(candidates) == 1 else rows[0].model
+    return candidates[0].at_hand if len(candidates) == 1 else None
 
 
 def _among(value: Any, sent: list[Any]) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.concern import Schema
+    from hookline.sqlalchemy.statements.chunks import Reader
     from hookline.sqlalchemy.statements.door import Followed
 
 
@@ -53,6 +54,7 @@ class SessionHost:
         flushing: Whether a flush is sending its statements.
         muted: Whether statements are part of something that is followed already.
         sending: The statements that are being sent, with their hooks.
+        readers: The queries for large statements that are being read.
         collecting: Where statements that were sent wait for their `after` hooks; None if they run at once.
     """
 
@@ -76,6 +78,7 @@ class SessionHost:
         self.unfollowed: list[tuple[int, MappedChange]] = []
         self.muted = False
         self.sending: list[tuple[Any, Followed]] = []
+        self.readers: list[Reader] = []
         self.collecting: list[Followed] | None = None
 
     @property

@@ -26,7 +26,10 @@ class Write:
     Attributes:
         rows: The changes of rows that are written, once `before` has settled them.
         links: The changes of links.
+        let_go: How many changes are not among them any more, because nothing needs them.
     """
+
+    let_go = 0
 
     def __init__(self, host: SessionHost) -> None:
         self.host = host

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from hookline import AsyncHookError, Change, Hooks, ValidationError
 from hookline.sqlalchemy import attach
+from hookline.sqlalchemy.statements import chunks
 from tests.sqlalchemy.recording import committed, logged
 from tests.sqlalchemy.statements.schema import Base, Club, Person, membership
 from tests.sqlalchemy.statements.sent import Sent
@@ -102,3 +103,24 @@ def test_async_hooks_in_a_sync_session_are_refused_before_anything_is_sent(
     with pytest.raises(AsyncHookError, match="late"):
         session.execute(insert(Person.__table__).values(name="Anna"))  # type: ignore[arg-type]
     assert sent.writes == []
+
+
+async def test_large_statements_are_read_some_rows_at_a_time(
+    async_engine: AsyncEngine, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK", 10)
+    maker = await made(async_engine, hooks)
+    told: list[int] = []
+
+    @hooks.before("update", Person)
+    async def look(changes: list[Change[Person]], session: AsyncSession) -> None:
+        told.append(len(changes))
+        if len(told) == 2:
+            await session.execute(update(Club).values(name="meanwhile"))
+
+    async with maker() as session:
+        await session.execute(insert(Person), [{"id": n, "name": "x", "age": n} for n in range(1, 36)])
+        await session.execute(update(Person).values(age=Person.age + 1))
+        assert told == [10, 10, 10, 5]
+        assert (await session.scalars(select(Person.age).order_by(Person.id))).all() == list(range(2, 37))
+        await session.commit()

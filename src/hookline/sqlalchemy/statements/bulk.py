@@ -146,11 +146,11 @@ class ListedUpdate:
             raise Unfollowable("several of its rows have the same key")
         yield from self.write.before([change for change in changes if change is not None])
         for given, change in zip(self.given, changes, strict=True):
-            edits = change.edits() if change is not None and change.is_edited else {}
+            edits = change.edits() if change is not None and change.foreseen else {}
             if not self._common.expressions.keys().isdisjoint(edits):
                 raise PhaseError(f"{change!r}: {_HOOKS_CANNOT} what values() of the statement computes for all rows.")
             self.rows.append({**given, **edits})
-        refuse_expressions([change for change in changes if change is not None and change.is_edited], self.rows)
+        refuse_expressions([change for change in changes if change is not None and change.foreseen], self.rows)
 
     def _change(self, layout: Layout, row: dict[str, Any], stored: Sequence[Any] | None) -> StatementChange | None:
         if stored is None:  # SQLAlchemy will say that it is not there

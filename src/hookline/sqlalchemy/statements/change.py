@@ -14,10 +14,10 @@ from hookline.core.transaction import Outcome
 from hookline.errors import PhaseError
 from hookline.sqlalchemy.asynchronous import in_coroutine
 from hookline.sqlalchemy.mapped import CHECKING, LIVE, WRITTEN, MappedChange, NewRow, OldRow
+from hookline.sqlalchemy.statements.layout import UNREAD, RowKind
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.facts import Facts
-    from hookline.sqlalchemy.statements.layout import RowKind
     from hookline.sqlalchemy.statements.write import StatementWrite
 
 _ABSENT: Any = object()
@@ -35,7 +35,8 @@ class StatementChange(MappedChange):
         left_out: Of an insert: the names that the statement does not name, and that become NULL.
         elsewhere: What hooks of other rows have assigned to its entity, which is a write of its own.
         of: The statement.
-        foreseen: What the statement would have written to the fields that hooks edited.
+        foreseen: What the statement would have written to the fields that hooks edited; None if they edited none.
+        held: Its object or stand-in, if hooks may have seen it.
     """
 
     state = None
@@ -46,11 +47,11 @@ class StatementChange(MappedChange):
     changed: bool | None = None
     group: Any = None
     touched: tuple[str, ...] = ()
-    _kind: RowKind
+    _kind: RowKind = UNREAD
     _read: Sequence[Any] = ()
     _old_values: dict[str, Any] | None = None
     _new_values: dict[str, Any] | None = None
-    _held: Any = None
+    held: Any = None
 
     def __init__(
         self, event: str, facts: Facts, write: StatementWrite, row: RowKind | None = None, read: Sequence[Any] = (),
@@ -112,27 +113,11 @@ class StatementChange(MappedChange):
 
     @property
     def old(self) -> Mapping[str, Any]:
-        row = self._old_row
-        if row is None:
-            if self.event == "insert":
-                row = NOTHING
-            else:
-                row = OldRow(self) if self._old_values is not None else _Old(self, self._kind, self._read)
-            self._old_row = row
-        return row
+        return NOTHING if self.event == "insert" else _Old(self)  # not kept: there are many, most are asked for once
 
     @property
     def new(self) -> Any:
-        row = self._new_row
-        if row is None:
-            if self.event == "delete":
-                row = NOTHING
-            elif self._new_values is None:
-                row = _New(self, self._kind, self._read)
-            else:
-                row = NewRow(self)
-            self._new_row = row
-        return row
+        return NOTHING if self.event == "delete" else _New(self)
 
     @property
     def is_change(self) -> bool:
@@ -186,8 +171,8 @@ class StatementChange(MappedChange):
         assert row is not None
         if self.stage == CHECKING and name in self.unsettled:
             raise Unsettled
-        if self.stage == LIVE and self._held is not None and name not in self.elsewhere:
-            row = instance_dict(self._held) if name in instance_dict(self._held) else row
+        if self.stage == LIVE and self.held is not None and name not in self.elsewhere:
+            row = instance_dict(self.held) if name in instance_dict(self.held) else row
         value = row.get(name, _ABSENT)
         if value is not _ABSENT:
             return value
@@ -201,18 +186,18 @@ class StatementChange(MappedChange):
         """The session's object; of a row that is not inserted yet, a stand-in that the session does not hold."""
         if self.stage == WRITTEN and self.event != "delete":
             if self.tx.outcome is not Outcome.OPEN:
-                return self.host.entity_of(self, self._held)
+                return self.host.entity_of(self, self.held)
             return self._get(self.key_tuple)
-        if self._held is None:
+        if self.held is None:
             if self.event == "insert":
-                self._held = self._stand_in()
+                self.held = self._stand_in()
             else:
                 self.hold(self._get(self.stored_key) or self._stand_in())
-        return self._held
+        return self.held
 
     def hold(self, entity: Any) -> None:
         """Let hooks have an object of the session."""
-        self._held = entity
+        self.held = entity
         if self.event == "update" and self.stage != WRITTEN:
             self.of.held.take(self, entity)
 
@@ -238,21 +223,16 @@ class StatementChange(MappedChange):
 
     @property
     def at_hand(self) -> Any:
-        if self._held is not None:
-            return self._held
+        if self.held is not None:
+            return self.held
         held = self.host.held(self.facts.mapper, self.stored_key) if self.stored_key else None
         return self._stand_in() if held is None else held
-
-    @property
-    def is_held(self) -> bool:
-        """Whether hooks may have seen its object."""
-        return self._held is not None
 
     # -- editing
 
     def write(self, name: str, value: Any) -> None:
         self.check_editable(name)
-        if self._held is not None or name not in self.facts.columns:
+        if self.held is not None or name not in self.facts.columns:
             setattr(self.entity, name, value)
             return
         self._edit(name, value)
@@ -283,10 +263,10 @@ class StatementChange(MappedChange):
         Raises:
             PhaseError: The session holds the stand-in of a row that is not inserted yet, or it was given links.
         """
-        if self._held is None or self.event == "delete":
+        if self.held is None or self.event == "delete":
             return
-        state: Any = instance_state(self._held)
-        columns, row = self.facts.columns, instance_dict(self._held)
+        state: Any = instance_state(self.held)
+        columns, row = self.facts.columns, instance_dict(self.held)
         for name in [name for name in state.committed_state if name in columns and name not in self.elsewhere]:
             self._edit(name, row.get(name))
             state.committed_state.pop(name)
@@ -299,11 +279,6 @@ class StatementChange(MappedChange):
                 )
         elif state.modified and not state.committed_state:
             state._commit_all(row, self.host.session.identity_map)
-
-    @property
-    def is_edited(self) -> bool:
-        """Whether hooks may have edited it."""
-        return bool(self.foreseen)
 
     def edits(self) -> dict[str, Any]:
         """What hooks have assigned, by name, where it is not what the statement would have written anyway."""
@@ -326,7 +301,7 @@ class StatementChange(MappedChange):
         Args:
             values: By name.
         """
-        row = self._new
+        row = self._new if self.unsettled or values else None
         if row is not None:
             for name in self.unsettled:
                 row.pop(name, None)
@@ -357,34 +332,28 @@ class StatementChange(MappedChange):
 
 
 class _Old(OldRow):
-    """A row as it was read: its values are found without asking the change."""
+    """A row as it was: what was read is found without asking the change."""
 
-    __slots__ = ("_places", "_read")
-
-    def __init__(self, change: StatementChange, kind: RowKind, read: Sequence[Any]) -> None:
-        self._change, self._places, self._read = change, kind.places, read
+    __slots__ = ()
 
     def __getitem__(self, name: str) -> Any:
+        change: Any = self._change
         try:
-            return self._read[self._places[name]]
+            return change._read[change._kind.places[name]]
         except KeyError:
-            return self._change.read_old(name)
+            return change.read_old(name)
 
 
 class _New(NewRow):
-    """A row as it will be: as long as nobody has edited it, its values are found without asking the change."""
+    """A row as it will be: likewise, as long as nobody has edited it."""
 
-    __slots__ = ("_kind", "_read")
-
-    def __init__(self, change: StatementChange, kind: RowKind, read: Sequence[Any]) -> None:
-        self._change, self._kind, self._read = change, kind, read
+    __slots__ = ()
 
     def __getitem__(self, name: str) -> Any:
         change: Any = self._change
         if change._new_values is None and not change.unsettled:
-            kind = self._kind
-            if name in kind.computed:
-                return self._read[kind.computed[name]]
-            if name in kind.known:
-                return kind.known[name]
+            try:
+                return change._read[change._kind.new_places[name]]
+            except KeyError:
+                pass
         return change.read_new(name)

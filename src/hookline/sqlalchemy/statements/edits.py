@@ -61,7 +61,7 @@ def edits_of(changes: Iterable[StatementChange], table: Table, settled: Iterable
 
 
 def edited(
-    connection: Connection, statement: Update, assigned: Mapping[Any, Any], edits: Edits, table: Table
+    connection: Connection, statement: Update, assigned: Mapping[Any, Any], edits: Edits, table: Table, *, alone: bool
 ) -> Update:
     """The statement with the edits in it.
 
@@ -69,10 +69,11 @@ def edited(
         connection: Where it will be sent.
         statement: As it was.
         assigned: What it sets, by column.
-        edits: What to write instead; of every row that it concerns.
+        edits: What to write instead.
         table: The one that it writes.
+        alone: Whether these are all the rows that it may set.
     """
-    sets = edited_sets(connection, assigned, edits, table, alone=True)
+    sets = edited_sets(connection, assigned, edits, table, alone=alone)
     changed: Update = statement._clone()
     if getattr(changed, "_ordered_values", None) is not None:  # SQLAlchemy 2.0
         changed._ordered_values = list(sets.items())  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import Column, FromClause, Table, inspect
 from sqlalchemy.orm import Mapper, with_polymorphic
@@ -25,13 +25,16 @@ class RowKind:
 
     Args:
         facts: What is known of the class.
-        names: What was read of it, in order.
         places: Where each name is in a row that was read.
         known: What the statement sets to values that Python knows.
         computed: What it sets to what the database computes: the places of the results.
+
+    Attributes:
+        touched: The names that it sets.
+        new_places: Where the values after it are, but for those that Python knows.
     """
 
-    __slots__ = ("_take", "computed", "facts", "known", "only", "places", "touched")
+    __slots__ = ("_compared", "_take", "computed", "facts", "known", "new_places", "places", "touched")
 
     def __init__(
         self, facts: Facts, places: Mapping[str, int], known: Mapping[str, Any], computed: Mapping[str, int]
@@ -39,7 +42,11 @@ class RowKind:
         self.facts, self.places, self.known, self.computed = facts, places, known, computed
         self.touched = (*known, *computed)
         self._take = _take(list(places), list(places.values()))
-        self.only = self.touched[0] if len(self.touched) == 1 else None
+        untouched = {name: place for name, place in places.items() if name not in known}
+        self.new_places: Mapping[str, int] = {**untouched, **computed}
+        self._compared = [
+            (places[name], computed.get(name), known.get(name), facts.equal[name]) for name in self.touched
+        ]
 
     def take(self, row: Sequence[Any]) -> dict[str, Any]:
         """The values before, by name."""
@@ -53,10 +60,12 @@ class RowKind:
             values[name] = row[place]
         return values
 
-    def differs(self, row: Sequence[Any], name: str) -> bool:
-        """Whether the statement changes a value of a row."""
-        new = row[self.computed[name]] if name in self.computed else self.known[name]
-        return not self.facts.equal[name](row[self.places[name]], new)
+    def changes(self, row: Sequence[Any]) -> bool:
+        """Whether the statement changes a value of a row, as far as is known."""
+        for place, result, value, equal in self._compared:
+            if not equal(row[place], value if result is None else row[result]):
+                return True
+        return False
 
 
 class Layout:
@@ -139,6 +148,10 @@ def _take(names: list[str], places: list[int]) -> Take:
         return lambda row: {name: row[place]}
     values = itemgetter(*places)
     return lambda row: dict(zip(names, values(row), strict=True))
+
+
+UNREAD: Final = RowKind(cast("Facts", None), EMPTY, EMPTY, EMPTY)
+"""Of a row of which nothing was read: its values were given."""
 
 
 def _deferred(mapper: Mapper[Any], name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Delete, Table, Update, bindparam, select, tuple_, type_coerce
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.elements import BindParameter
 
+from hookline.sqlalchemy.statements.chunks import chunks, read_chunks
 from hookline.sqlalchemy.statements.layout import Layout
 from hookline.sqlalchemy.statements.locks import locking, take_write_lock
 from hookline.sqlalchemy.statements.rows import named_column
@@ -17,6 +18,7 @@ from hookline.sqlalchemy.statements.unfollowed import Unfollowable
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.concern import Concerns
+    from hookline.sqlalchemy.host import SessionHost
 
 Parameters = Mapping[str, Any]
 
@@ -110,12 +112,16 @@ class Reading:
         self.layout = Layout(mapper, concerns, needed)
         self._concerns = concerns
 
-    def rows(self, connection: Connection, parameters: Parameters) -> list[Sequence[Any]]:
+    def chunks(
+        self, host: SessionHost, connection: Connection, parameters: Parameters, *, whole: bool
+    ) -> Generator[list[Any], None, None]:
         """Read and lock the rows: the layout's columns, then what the expressions will give.
 
         Args:
+            host: The session.
             connection: Where.
             parameters: Of the statement.
+            whole: Whether all rows are needed at once.
         """
         take_write_lock(connection, self.table)
         computed = [type_coerce(value, column.type) for column, value in self.computed.items()]
@@ -135,11 +141,15 @@ class Reading:
             columns = list(self.table.primary_key.columns)
             query = query.where((columns[0] if len(columns) == 1 else tuple_(*columns)).in_(keys))
         query = locking(query, connection, self.table)
-        options = {"compiled_cache": None} if self.statement._independent_ctes else {}
+        ctes = bool(self.statement._independent_ctes)
         names = {bind.key for bind in embedded_binds(self.statement)}
         given = {key: value for key, value in parameters.items() if key in names}
-        result = connection.execute(query, given, execution_options=options)
-        return self._distinct(result.all())
+        several = len(_froms(self.statement)) > 1
+        if whole or several or ctes:
+            rows = list(connection.execute(query, given, execution_options={"compiled_cache": None} if ctes else {}))
+            yield from chunks(self._distinct(rows) if several else rows)
+        else:
+            yield from read_chunks(host, connection, query, given)
 
     def _criteria(self) -> tuple[Any, ...]:
         criteria = tuple(self.statement._where_criteria)
@@ -147,10 +157,8 @@ class Reading:
             criteria += _orm_criteria(self.statement, self.mapper)
         return criteria
 
-    def _distinct(self, rows: Sequence[Any]) -> list[Any]:
+    def _distinct(self, rows: list[Any]) -> list[Any]:
         """Each row once: of a statement on several tables, the database takes any of the matching ones."""
-        if len(_froms(self.statement)) < 2:
-            return list(rows)
         keys = [self.layout.columns.index(column) for column in self.table.primary_key.columns]
         found: dict[tuple[Any, ...], Any] = {}
         for row in rows:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Delete, Table, Update
@@ -71,7 +73,6 @@ class Alteration:
         self.write = StatementWrite(host, door)
         self.statement, self.parameters = statement, list(parameters)
         self.mapper, self.table = mapper, table
-        self._changes: list[StatementChange] = []
         self._assignments: Assignments | None = None
 
     def before(self, connection: Connection) -> Steps[None]:
@@ -86,58 +87,79 @@ class Alteration:
             self.table is not self.mapper.base_mapper.local_table
         ):  # fmt: skip
             raise Unfollowable(f"it deletes one part of rows that {self.mapper.class_.__name__} has in several tables")
-        for parameters in self.parameters:
-            self._changes.extend(self._read(connection, parameters))
-        if len(self.parameters) > 1:
-            self._check_apart()
-        yield from self.write.before(self._changes)
+        if len(self.parameters) == 1:
+            with closing(self._read(connection, self.parameters[0])) as chunks:
+                yield from self.write.before_each(chunks)
+        else:
+            sets = [self._read(connection, parameters) for parameters in self.parameters]
+            changes = list(chain.from_iterable(chain.from_iterable(sets)))
+            self._check_apart(changes)
+            yield from self.write.before(changes)
         if isinstance(self.statement, Update) and self._assignments is not None:
-            settled = self._to_settle(self._assignments)
-            if self._changes and (self.write.edited or settled):
-                self._edit(connection, self._assignments, settled)
+            self._edit(connection, self.statement, self._assignments)
 
-    def _read(self, connection: Connection, parameters: Parameters) -> Iterator[StatementChange]:
+    def _read(self, connection: Connection, parameters: Parameters) -> Generator[list[StatementChange], None, None]:
         assignments = None
+        family = (one.class_ for one in self.mapper.self_and_descendants)
+        whole = len(self.parameters) > 1 or self.write.keeps(family)
         if isinstance(self.statement, Update):
             assignments = self._assignments = Assignments(self.statement, self.table, parameters)
+            whole = whole or bool(self._to_settle(assignments))
         reading = Reading(self.statement, self.mapper, self.table, self.write.concerns, assignments)
-        layout, rows, write = reading.layout, reading.rows(connection, parameters), self.write
+        changes_of = self._maker(reading, assignments)
+        with closing(reading.chunks(self.write.host, connection, parameters, whole=whole)) as chunks:
+            yield from map(changes_of, chunks)
+
+    def _maker(
+        self, reading: Reading, assignments: Assignments | None
+    ) -> Callable[[Iterable[Sequence[Any]]], list[StatementChange]]:
+        """What makes changes of rows that were read."""
+        layout, write = reading.layout, self.write
         event = "delete" if assignments is None else "update"
         values: Mapping[Any, Any] = EMPTY if assignments is None else assignments.values
         silent = [] if assignments is None else assignments.silent
         derived = all(column.computed is not None for column in silent)  # they change with others only
         kinds: dict[type, RowKind] = {}
         uniform = layout.kind(self.mapper.class_, values, list(reading.computed)) if layout.uniform else None
-        for row in rows:
-            kind = uniform
-            if kind is None:
-                model = layout.model_of(row)
-                kind = kinds.get(model)
-                if kind is None:
-                    kind = kinds[model] = layout.kind(model, values, list(reading.computed))
-            change = StatementChange(event, kind.facts, write, kind, row)
-            if kind.only is not None:  # by far the most usual statement sets one column
-                change.changed = kind.differs(row, kind.only)
-            if silent:
-                change.unsettled = frozenset(map(kind.facts.name_of, silent))
-                if derived and not any(kind.differs(row, name) for name in kind.touched):
-                    change.changed = False
-            yield change
 
-    def _check_apart(self) -> None:
-        keys = [(change.facts.root, change.stored_key) for change in self._changes]
+        def changes_of(rows: Iterable[Sequence[Any]]) -> list[StatementChange]:
+            changes: list[StatementChange] = []
+            for row in rows:
+                kind = uniform
+                if kind is None:
+                    model = layout.model_of(row)
+                    kind = kinds.get(model)
+                    if kind is None:
+                        kind = kinds[model] = layout.kind(model, values, list(reading.computed))
+                change = StatementChange(event, kind.facts, write, kind, row)
+                if assignments is not None:
+                    change.changed = kind.changes(row)
+                    if silent:
+                        change.unsettled = frozenset(map(kind.facts.name_of, silent))
+                        change.changed = change.changed or not derived
+                changes.append(change)
+            return changes
+
+        return changes_of
+
+    def _check_apart(self, changes: Sequence[StatementChange]) -> None:
+        keys = [(change.facts.root, change.stored_key) for change in changes]
         if len(set(keys)) < len(keys):
             raise Unfollowable("several of its parameter sets concern the same row")
 
     def _to_settle(self, assignments: Assignments) -> list[Any]:
-        """The columns that must be written as they were foreseen: asked again, they would become something else."""
-        return [*assignments.called, *(c for c, value in assignments.expressions.items() if volatile(value))]
+        """The columns that must be written row by row as they were foreseen: asked again, they would change."""
+        called = assignments.called if len(self.parameters) > 1 else []
+        return [*called, *(c for c, value in assignments.expressions.items() if volatile(value))]
 
-    def _edit(self, connection: Connection, assignments: Assignments, settled: list[Any]) -> None:
-        edits = edits_of(self._changes, self.table, settled)
-        assert isinstance(self.statement, Update)
-        self.statement = edited(connection, self.statement, assignments.clauses, edits, self.table)
-        self.parameters = [assignments.renamed(one) for one in self.parameters]
+    def _edit(self, connection: Connection, statement: Update, assignments: Assignments) -> None:
+        settled, write = self._to_settle(assignments), self.write
+        if write.edited or assignments.called or (settled and write.told):
+            edits = edits_of(write.told, self.table, settled)
+            self.statement = edited(
+                connection, statement, assignments.clauses, edits, self.table, alone=not write.let_go
+            )
+            self.parameters = [assignments.renamed(one) for one in self.parameters]
 
     def after(self, result: object) -> None:
         """It was sent."""

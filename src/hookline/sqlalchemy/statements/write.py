@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,6 +12,7 @@ from hookline.core.run import Steps, first_of, run_phase
 from hookline.errors import PhaseError, ValidationError
 from hookline.sqlalchemy.load import load_values
 from hookline.sqlalchemy.pending import refusal
+from hookline.sqlalchemy.statements.chunks import chunks
 from hookline.sqlalchemy.statements.held import Held
 from hookline.sqlalchemy.writing import Write
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from hookline.sqlalchemy.relations import SQLRelation
     from hookline.sqlalchemy.statements.change import StatementChange
 
-CHUNK: Final = 10_000
-"""Changes that hooks are given at once."""
+_LATER: Final = ("after", "before_commit", "after_commit", "after_rollback")
 
 
 class StatementWrite(Write):
@@ -33,7 +33,7 @@ class StatementWrite(Write):
 
     Attributes:
         held: The objects that the session holds of its rows.
-        told: All rows that hooks were told of, or would have been.
+        told: The rows that hooks were told of, or would have been, but for those that were let go.
         edited: Whether hooks edited any row.
     """
 
@@ -60,46 +60,92 @@ class StatementWrite(Write):
             ValidationError: All that these hooks refused.
             HookLoopError: They go on causing each other's writes.
         """
-        self.told = changes
-        self._introduce(changes)
         for link in links:
             link.cause, link.parent = self._origin
             link.depth = 0 if link.cause is None else 1 if link.parent is None else link.parent.depth + 1
+        yield from self.before_each(chunks(changes) if changes else [[]], links)
+
+    def before_each(self, some: Iterable[list[StatementChange]], links: Sequence[LinkChange] = ()) -> Steps[None]:
+        """The same, some rows at a time: one chunk is through `check` before the next one is asked for.
+
+        A chunk that nothing needs later is let go when the next one comes.
+
+        Args:
+            some: Changes of rows.
+            links: As of `before`; they go with the first chunk.
+
+        Raises:
+            ValidationError: As of `before`; no chunk is asked for after one that was refused.
+        """
+        loose: tuple[int, int] | None = None
         try:
-            yield from self._rule(changes, links)
+            for changes in some:
+                if loose is not None:
+                    self._let_go(*loose)
+                loose = len(self.told), len(self.rows)
+                self.told += changes
+                self._introduce(changes)
+                rows, its_links = yield from self._rule(changes, links)
+                self.rows += rows
+                self.links += its_links
+                if its_links or self.put_off or not self._is_alone or self.keeps(self._models(rows)):
+                    loose = None
+                links = ()
         finally:
             self.held.release()
 
-    def _rule(self, changes: list[StatementChange], links: Sequence[LinkChange]) -> Steps[None]:
+    def _let_go(self, told: int, rows: int) -> None:
+        """Of the last chunk, keep only those rows whose objects hooks may have seen, or which they edited."""
+        count = len(self.told)
+        self.told[told:] = [change for change in self.told[told:] if change.held is not None or change.foreseen]
+        del self.rows[rows:]
+        self.let_go += count - len(self.told)
+
+    def _rule(
+        self, changes: list[StatementChange], links: Sequence[LinkChange]
+    ) -> Steps[tuple[list[StatementChange], list[LinkChange]]]:
+        """Run the hooks; returns what is going to be written."""
         refusals: list[ValidationError] = []
         if any(self._ruled(changes, links, phase) for phase in ("before", "check")):
             self.held.find(changes)
-        told = [one for one in changes if (one.is_change if one.changed is None else one.changed)]
+        rows = [one for one in changes if (one.is_change if one.changed is None else one.changed)]
         if self._ruled(changes, links, "before"):
-            yield from self._phase("before", told, [*self._links_of(told), *links], refusals)
-            for change in changes:
-                if change.is_held:
-                    change.take_edits()
-                if change.foreseen and change.edits():
-                    self.edited = True
-        self.rows = [change for change in changes if change.is_change] if self.edited else told
-        self.links = [*self._links_of(self.rows), *links]
-        if self._ruled(self.rows, self.links, "check"):
-            for change in self.rows:
-                change.settle()
-            sizes = self.pending_sizes()
-            for link in self.links:
-                link.unsettle(True)
-            yield from self._phase("check", self.rows, self.links, refusals)
-            for link in self.links:
-                link.unsettle(False)
-            if self.pending_sizes() != sizes:
-                raise PhaseError(
-                    "A `check` hook added, deleted or edited objects, but no `before` hook would see that "
-                    "write. Move it to a `before`, `after` or `before_commit` hook."
-                )
+            yield from self._phase("before", rows, [*self._links_of(rows), *links], refusals)
+            if self._take_edits(changes):
+                self.edited = True
+                rows = [change for change in changes if change.is_change]
+        its_links = [*self._links_of(rows), *links]
+        if self._ruled(rows, its_links, "check"):
+            yield from self._check(rows, its_links, refusals)
         if refusals:
             raise ValidationError.gather(refusals)
+        return rows, its_links
+
+    def _take_edits(self, changes: list[StatementChange]) -> bool:
+        edited = False
+        for change in changes:
+            if change.held is not None:
+                change.take_edits()
+            if change.foreseen and change.edits():
+                edited = True
+        return edited
+
+    def _check(
+        self, rows: list[StatementChange], links: list[LinkChange], refusals: list[ValidationError]
+    ) -> Steps[None]:
+        for change in rows:
+            change.settle()
+        sizes = self.pending_sizes()
+        for link in links:
+            link.unsettle(True)
+        yield from self._phase("check", rows, links, refusals)
+        for link in links:
+            link.unsettle(False)
+        if self.pending_sizes() != sizes:
+            raise PhaseError(
+                "A `check` hook added, deleted or edited objects, but no `before` hook would see that "
+                "write. Move it to a `before`, `after` or `before_commit` hook."
+            )
 
     def after(self) -> Steps[None]:
         """Run `after`, if anything is to be done with what was written."""
@@ -122,22 +168,26 @@ class StatementWrite(Write):
     @cached_property
     def kept(self) -> bool:
         """Whether anything is done with the changes once they are written."""
-        later = ("after", "before_commit", "after_commit", "after_rollback")
-        models = self._models(self.rows)
-        return (
-            bool(self.links)
-            or self.host.attachment.capture is not None
-            or bool(self.put_off)
-            or any(
-                (concern := self.concerns.of(model)) is not None
-                and (
-                    bool(concern.keys)
-                    or not concern.phases.isdisjoint(later)
-                    or any(issubclass(model, one) for one in self.plan.followed)
-                )
-                for model in models
-            )
-        )
+        return bool(self.links) or bool(self.put_off) or self.keeps(self._models(self.rows))
+
+    def keeps(self, models: Iterable[type]) -> bool:
+        """Whether anything is done with changes of these classes once they are written."""
+        if self.host.attachment.capture is not None:
+            return True
+        for model in models:
+            concern = self.concerns.of(model)
+            if concern is not None and (
+                concern.keys
+                or not concern.phases.isdisjoint(_LATER)
+                or any(issubclass(model, one) for one in self.plan.followed)
+            ):
+                return True
+        return False
+
+    @cached_property
+    def _is_alone(self) -> bool:
+        """Whether no other rule book may edit the statement, so that everything has to be looked at again."""
+        return self.host.attachment.is_alone(self.host.session)
 
     def _introduce(self, changes: list[StatementChange]) -> None:
         asynchronous = self.host.asynchronous
@@ -216,7 +266,7 @@ class StatementWrite(Write):
 
     def synchronize(self) -> None:
         """It was sent: objects that hooks have seen, or whose rows they edited, load what was really written."""
-        self._forget(change for change in self.told if change.is_held or change.is_edited)
+        self._forget(change for change in self.told if change.held is not None or change.foreseen)
 
     def _forget(self, changes: Iterable[StatementChange]) -> None:
         session = self.host.session
@@ -226,13 +276,3 @@ class StatementWrite(Write):
                 if held is not None:
                     names = {*change.touched, *(change.foreseen or ())} - change.elsewhere
                     session.expire(held, names)
-
-
-def chunks(changes: list[Change[Any]]) -> Iterator[list[Change[Any]]]:
-    """The changes, as many at once as hooks are given."""
-    if len(changes) <= CHUNK:
-        if changes:
-            yield changes
-        return
-    for start in range(0, len(changes), CHUNK):
-        yield changes[start : start + CHUNK]
