@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from hookline.errors import PhaseError
+
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from hookline.core.hook import Hook
 
 _MODULE = "sqlalchemy.ext.asyncio"
 
@@ -41,6 +45,15 @@ def wait(awaitable: Awaitable[Any]) -> Any:
     from sqlalchemy.util import await_only
 
     return await_only(awaitable)
+
+
+def not_awaited(hook: Hook | None) -> PhaseError:
+    """The error of an async hook that reads an entity which is not there."""
+    name = "hook" if hook is None else hook.function.__name__
+    return PhaseError(
+        f"{hook} reads `change.entity`, which has to be loaded, and a coroutine cannot do that by reading an "
+        f"attribute. Ask for it by name, `async def {name}(change, entity)`, or read `change.new`."
+    )
 
 
 def waiting_frame() -> FrameType | None:

@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 from hookline.core.change import Change
 from hookline.core.hook import Hook
 from hookline.core.transaction import Transaction
-from hookline.errors import PhaseError
-from hookline.sqlalchemy.asynchronous import around
+from hookline.sqlalchemy.asynchronous import around, not_awaited
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.host import SessionHost
@@ -91,11 +90,7 @@ class AfterScope:
     def load(self, model: type, key: tuple[Any, ...] | None) -> Any:
         """An object by key."""
         if self._in_coroutine and self._cause is not None:
-            name = self._cause.function.__name__
-            raise PhaseError(
-                f"{self._cause} reads `change.entity`, which has to be loaded, and a coroutine cannot do that by "
-                f"reading an attribute. Ask for it by name, `async def {name}(change, entity)`, or read `change.new`."
-            )
+            raise not_awaited(self._cause)
         return None if key is None else self.sync_session.get(model, key)
 
     def close(self, good: bool) -> None:

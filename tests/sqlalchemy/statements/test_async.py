@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from hookline import AsyncHookError, Change, Hooks, ValidationError
+from hookline import AsyncHookError, Change, Hooks, PhaseError, ValidationError
 from hookline.sqlalchemy import attach
 from hookline.sqlalchemy.statements import chunks
 from tests.sqlalchemy.recording import committed, logged
@@ -124,3 +124,34 @@ async def test_large_statements_are_read_some_rows_at_a_time(
         assert told == [10, 10, 10, 5]
         assert (await session.scalars(select(Person.age).order_by(Person.id))).all() == list(range(2, 37))
         await session.commit()
+
+
+async def test_an_entity_that_is_not_loaded_is_asked_for_by_name(async_engine: AsyncEngine, hooks: Hooks) -> None:
+    maker = await made(async_engine, hooks)
+    named: list[tuple[int, int]] = []
+
+    @hooks.after("update", Person, category="by name")
+    async def by_name(change: Change[Person], entity: Person) -> None:
+        named.append((entity.age, change.new["age"]))
+
+    @hooks.after("update", Person, category="by attribute")
+    async def by_attribute(change: Change[Person]) -> None:
+        named.append((change.entity.age, change.new["age"]))
+
+    async with maker() as session:
+        await session.execute(insert(Person), [{"id": 1, "name": "Anna", "age": 30}])
+        await session.commit()
+    older = update(Person).values(age=Person.age + 1)
+    async with maker() as session:
+        with hooks.allow_all_but("by attribute"):
+            await session.execute(older)
+        assert named == [(31, 31)]
+        await session.rollback()
+    async with maker() as session:
+        with hooks.allow_all_but("by name"), pytest.raises(PhaseError, match="Ask for it by name"):
+            await session.execute(older)
+        await session.rollback()
+        person = await session.get_one(Person, 1)
+        with hooks.allow_all_but("by name"):
+            await session.execute(older)
+        assert (named.pop(), person.age) == ((31, 31), 31)

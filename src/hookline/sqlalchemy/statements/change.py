@@ -12,7 +12,7 @@ from hookline.core.change import NOTHING
 from hookline.core.run import Unsettled
 from hookline.core.transaction import Outcome
 from hookline.errors import PhaseError
-from hookline.sqlalchemy.asynchronous import in_coroutine
+from hookline.sqlalchemy.asynchronous import in_coroutine, not_awaited
 from hookline.sqlalchemy.mapped import CHECKING, LIVE, WRITTEN, MappedChange, NewRow, OldRow
 from hookline.sqlalchemy.statements.layout import UNREAD, RowKind
 
@@ -203,8 +203,11 @@ class StatementChange(MappedChange):
 
     def _get(self, key: tuple[Any, ...] | None) -> Any:
         session = self.host.session
-        if key is not None and self.stage != WRITTEN and in_coroutine(session):
-            return self.host.held(self.facts.mapper, key)
+        if key is not None and in_coroutine(session):
+            held = self.host.held(self.facts.mapper, key)
+            if held is None and self.stage == WRITTEN:
+                raise not_awaited(self.tx.cause)
+            return held
         with session.no_autoflush:
             return None if key is None else session.get(self.model, key)
 
