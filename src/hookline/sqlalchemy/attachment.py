@@ -99,9 +99,9 @@ class Attachment:
             host = self._hosts[session] = SessionHost(self, session)
         return host
 
-    def is_alone(self, session: Session) -> bool:
-        """Whether no other rule book has a say in what a session writes."""
-        return attachments_of(session) == [self]
+    def others(self, session: Session) -> list[Attachment]:
+        """What other rule books have a say in what a session writes."""
+        return [one for one in attachments_of(session) if one is not self]
 
     def known_host(self, session: Session) -> SessionHost | None:
         """The same, but not made if it is not there yet."""

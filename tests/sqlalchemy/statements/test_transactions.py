@@ -294,3 +294,41 @@ def test_two_rule_books_see_one_insert_and_the_user_what_was_asked_for(hooks: Ho
     assert logs[0] == logs[1]
     assert len(checks[0]) == len(checks[1]) == 7
     assert [(row[2]["id"], row[2]["rank"]) for row in logs[0]] == [(n, 7) for n in range(1, 8)]
+
+
+@pytest.mark.parametrize("way", ["statement", "older"])
+@pytest.mark.parametrize("event", ["insert", "update"])
+def test_a_list_of_rows_that_two_rule_books_edit_is_told_as_it_was_written(
+    hooks: Hooks, sessions: Any, way: str, event: str
+) -> None:
+    other = Hooks("other")
+    checked: list[int] = []
+
+    @hooks.before(event, Person)
+    def first(change: Change[Person]) -> None:
+        change.new["age"] += 1
+
+    @other.before(event, Person)
+    def second(change: Change[Person]) -> None:
+        change.new["age"] *= 2
+
+    hooks.add(lambda change: checked.append(change.new["age"]), "check", event, Person, name="checked")
+    rows = [{"id": 1, "name": "Anna", "age": 10}, {"id": 2, "name": "Ben", "age": 20}]
+    logs = [logged(hooks, "after", Person), logged(other, "after", Person)]
+    with attach(other, sessions), sessions() as session:
+        if event == "update":
+            session.execute(insert(Person), [{**row, "age": 1} for row in rows])
+            session.commit()
+            for log in logs:
+                log.clear()
+        if way == "statement":
+            session.execute(insert(Person) if event == "insert" else update(Person), rows)
+        elif event == "insert":
+            session.bulk_insert_mappings(Person, rows)
+        else:
+            session.bulk_update_mappings(Person, rows)
+        stored = session.scalars(select(Person.age).order_by(Person.id)).all()
+    ages = [row[2]["age"] if event == "insert" else row[2]["age"][1] for row in logs[0]]
+    assert logs[0] == logs[1]
+    assert ages == stored
+    assert set(stored) <= set(checked)

@@ -163,6 +163,7 @@ class StatementDoor:
         try:
             with host.session.no_autoflush:  # what hooks have made pending comes after the statement
                 yield
+            write.doubt_others()
         except BaseException:  # whatever stopped it, nothing of it was written
             write.give_up()
             raise

@@ -17,6 +17,7 @@ from hookline.sqlalchemy.statements.held import Held
 from hookline.sqlalchemy.writing import Write
 
 if TYPE_CHECKING:
+    from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.host import SessionHost
     from hookline.sqlalchemy.relations import SQLRelation
     from hookline.sqlalchemy.statements.change import StatementChange
@@ -88,7 +89,7 @@ class StatementWrite(Write):
                 rows, its_links = yield from self._rule(changes, links)
                 self.rows += rows
                 self.links += its_links
-                if its_links or self.put_off or not self._is_alone or self.keeps(self._models(rows)):
+                if its_links or self.put_off or self._others or self.keeps(self._models(rows)):
                     loose = None
                 links = ()
         finally:
@@ -185,9 +186,9 @@ class StatementWrite(Write):
         return False
 
     @cached_property
-    def _is_alone(self) -> bool:
-        """Whether no other rule book may edit the statement, so that everything has to be looked at again."""
-        return self.host.attachment.is_alone(self.host.session)
+    def _others(self) -> list[Attachment]:
+        """Other rule books, whose hooks may edit the statement, so that everything has to be looked at again."""
+        return self.host.attachment.others(self.host.session)
 
     def _introduce(self, changes: list[StatementChange]) -> None:
         asynchronous = self.host.asynchronous
@@ -259,6 +260,15 @@ class StatementWrite(Write):
             self.check_again(change)
         self.rows = self.told
         self.__dict__.pop("kept", None)
+
+    def doubt_others(self) -> None:
+        """Do so if hooks of another rule book may have edited what was sent."""
+        for other in self._others:
+            concerns = other.schema.concerns(other.book.plan)
+            known = (concerns.of(model) for model in self._models(self.told))
+            if any(concern is not None and "before" in concern.phases for concern in known):
+                self.doubt()
+                return
 
     def give_up(self) -> None:
         """It is not sent, or it failed: objects forget the values that were going to be written."""
