@@ -11,6 +11,8 @@ HooklineError
 │   │   ├── UnknownArgumentError
 │   │   ├── TargetError
 │   │   ├── UnknownFieldError
+│   │   ├── UnknownCallbackError
+│   │   ├── ConditionDataError
 │   │   ├── DuplicateHookError
 │   │   └── HookOrderError
 │   ├── AsyncHookError
@@ -19,10 +21,12 @@ HooklineError
 │   ├── PhaseError
 │   ├── NotFollowedError
 │   ├── BypassError             a write that would go around hooks, and was not sent
-│   └── CaptureError            triggers that are missing or outdated
+│   ├── CaptureError            triggers that are missing or outdated
+│   └── RegistrationStoreError  registrations that cannot be kept or read
 └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
 HooklineWarning
-└── UnhookedWriteWarning        a write that hooks could not see, or not in time
+├── UnhookedWriteWarning        a write that hooks could not see, or not in time
+└── BrokenRegistrationWarning   a registration that runs nothing, because what it names is gone
 """
 
 from __future__ import annotations
@@ -210,6 +214,18 @@ class UnknownFieldError(RegistrationError):
     code = "unknown-field"
 
 
+class UnknownCallbackError(RegistrationError):
+    """A function that data may not name: it is not marked, or not there."""
+
+    code = "unknown-callback"
+
+
+class ConditionDataError(RegistrationError):
+    """A condition that is data, and says nothing that can be understood."""
+
+    code = "condition-data"
+
+
 class DuplicateHookError(RegistrationError):
     """Two hooks of one name in one rule book."""
 
@@ -264,6 +280,12 @@ class CaptureError(UsageError):
     code = "capture"
 
 
+class RegistrationStoreError(UsageError):
+    """Registrations that cannot be kept or read: tables that are missing or outdated, a session that cannot be used."""
+
+    code = "registration-store"
+
+
 class UnknownOutcomeError(HooklineError):
     """The connection broke during COMMIT, and nothing shows whether the transaction was committed."""
 
@@ -276,6 +298,10 @@ class HooklineWarning(UserWarning):
 
 class UnhookedWriteWarning(HooklineWarning):
     """A write that hooks concern, but could not see, or not in time."""
+
+
+class BrokenRegistrationWarning(HooklineWarning):
+    """A registration that runs nothing, because what it names is not there any more."""
 
 
 def near(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -114,6 +114,9 @@ class Change(Generic[E]):
 class ValueChange(Change[E]):
     """A change that holds its values itself: for questions, for tests, for simple adapters.
 
+    Attributes:
+        row: Its identity, which an adapter may have its own idea of.
+
     Example:
         >>> change = ValueChange("update", dict, key=1, old={"age": 4}, new={"age": 5})
         >>> sorted(change.fields)
@@ -140,6 +143,7 @@ class ValueChange(Change[E]):
             self.tx = tx
         self.cause, self.parent, self.depth, self.control = cause, parent, depth, None
         self._key, self._entity = key, entity
+        self.row: Hashable = (model, key)
         self._old: Mapping[str, Any] = NOTHING if event == "insert" or old is None else old
         self._new: Mapping[str, Any] = NOTHING if event == "delete" or new is None else new
 
@@ -158,6 +162,10 @@ class ValueChange(Change[E]):
     @property
     def new(self) -> Any:
         return self._new
+
+    @property
+    def identity(self) -> Hashable:
+        return self.row
 
     @property
     def fields(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hookline.core.arguments import Scope, read
 from hookline.core.change import Change, chain
+from hookline.core.family import by_row
 from hookline.core.hook import Hook
 from hookline.core.net import same_content
 from hookline.core.operation import Operation
@@ -109,15 +110,17 @@ def _after_the_end(tx: Transaction, phase: str, operations: list[Callable[[], An
 
 def _work(tx: Transaction, phase: str) -> list[tuple[Hook, list[Change[Any]]]]:
     """The hooks of a commit phase with their changes: net ones, or every step for those that asked."""
-    plan, now = tx.book.plan, tx.book.surroundings.control
+    if not tx.steps:
+        return []
+    plan, now = tx.plan, tx.book.surroundings.control
     hooks = plan.phase(phase)
-    if not hooks or not tx.steps:
+    if not hooks:
         return []
     work = dict(work_for(plan, phase, tx.changes())) if any(hook.net for hook in hooks) else {}
     steps = dict(work_for(plan, phase, tx.steps)) if not all(hook.net for hook in hooks) else {}
     found = []
-    for hook in hooks:
-        changes = [c for c in (work if hook.net else steps).get(hook, ()) if _permitted(hook, now, c)]
+    for hook, some in by_row((hook, (work if hook.net else steps).get(hook, [])) for hook in hooks):
+        changes = [c for c in some if _permitted(hook, now, c)]
         if changes:
             found.append((hook, changes))
     return found

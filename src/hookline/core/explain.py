@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hookline.core.conditions import Condition
 from hookline.core.events import PHASES
+from hookline.core.family import Family
 
 if TYPE_CHECKING:
     from hookline.core.change import Change
@@ -81,8 +82,23 @@ def explain(
             continue
         hits = matched[phase]
         for hook in [*hits, *(hook for hook in plan.phase(phase) if hook not in hits)]:
-            lines.append(_line(hook, hook in hits, change, control, target))
+            lines.extend(_lines(hook, hook in hits, change, control, target))
     return Explanation(change.describe(), lines)
+
+
+def _lines(hook: Hook, hit: bool, change: Change[Any], control: Control | None, target: str) -> Iterator[Line]:
+    if not isinstance(hook, Family) or not hit:
+        yield _line(hook, hit, change, control, target)
+        return
+    about = list(hook.about(change))
+    for member in about:
+        yield _line(member, True, change, control, f"{target} {change.key!r}")
+    if len(about) < sum(map(len, hook.members.values())):
+        if change.key is None:
+            reason = "for single objects, and no key was given: explain(..., key=...)"
+        else:
+            reason = f"for {'other ' if about else ''}single objects, not for {target} {change.key!r}"
+        yield Line(hook, False, (reason,))
 
 
 def _line(hook: Hook, hit: bool, change: Change[Any], control: Control | None, target: str) -> Line:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from hookline.core.events import LINK_EVENTS, PHASES, ROW_EVENTS
+from hookline.core.family import Family
 from hookline.core.hook import Hook
 from hookline.core.link import Relation
 from hookline.core.order import in_order
@@ -29,6 +30,11 @@ class Plan:
     """The hooks of a rule book at one moment; never changed, replaced as a whole.
 
     So a flush that has begun with one goes on with it, whatever other threads register.
+
+    Attributes:
+        hooks: All of them, in the order of registration.
+        followed: The models whose writes are followed without a hook.
+        keyed: Whether some stand for many, each about a row of its own: see `Family`.
     """
 
     __slots__ = (
@@ -42,11 +48,13 @@ class Plan:
         "_sides",
         "followed",
         "hooks",
+        "keyed",
     )
 
     def __init__(self, hooks: tuple[Hook, ...], followed: tuple[type, ...]) -> None:
         self.hooks = hooks
         self.followed = followed
+        self.keyed = any(isinstance(hook, Family) for hook in hooks)
         self._ordered: tuple[Hook, ...] | None = None
         self._rank: dict[Hook, int] | None = None
         self._rows: dict[tuple[str, str, type], tuple[Hook, ...]] = {}

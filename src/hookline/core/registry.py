@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from threading import RLock
@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from hookline.core.arguments import read
 from hookline.core.bypass import own_policy, policy_named
+from hookline.core.callbacks import Callbacks
 from hookline.core.change import Change, ValueChange
 from hookline.core.conditions import condition
 from hookline.core.control import Surroundings
@@ -20,11 +21,13 @@ from hookline.core.hook import Hook
 from hookline.core.link import Relation
 from hookline.core.order import in_order
 from hookline.core.plan import Plan
+from hookline.core.registered import Connect, Registered, Source, Sources
 from hookline.core.targets import targets_of
 from hookline.core.trace import Trace
 from hookline.errors import (
     DuplicateHookError,
     RegistrationError,
+    RegistrationStoreError,
     TargetError,
     UnknownEventError,
     UnknownOptionError,
@@ -56,6 +59,51 @@ class Adapter(Protocol):
 
     def relation(self, target: object) -> Relation | None:
         """The relation that a target names; None if it is not this adapter's."""
+
+    # -- for registrations, which name things by data
+
+    @property
+    def known_models(self) -> int:
+        """A number that grows whenever there are more models."""
+
+    def name_of(self, target: object) -> str | None:
+        """The name of a class or a relation, the same in all processes; None if it is not this adapter's."""
+
+    def named(self, name: str) -> object | None:
+        """The class or the relation of this name; None if there is none.
+
+        Raises:
+            TargetError: It may mean several.
+        """
+
+    def names(self) -> Iterable[str]:
+        """The short names of all classes, for messages."""
+
+    def row_of(self, entity: object) -> tuple[type, tuple[Any, ...]] | None:
+        """The class and the key of an object; None if it is not this adapter's, or has no key yet."""
+
+    def identity(self, model: type, key: tuple[Any, ...]) -> Hashable:
+        """The identity of a row, as `Change.identity` has it."""
+
+    def key_names(self, model: type) -> tuple[str, ...]:
+        """The fields of the primary key."""
+
+    def to_data(self, model: type, field: str, value: Any) -> Any:
+        """A field's value as JSON has it.
+
+        Raises:
+            TargetError: It cannot be kept so.
+        """
+
+    def from_data(self, model: type, field: str, data: Any) -> Any:
+        """A field's value from JSON.
+
+        Raises:
+            TargetError: It is none of this field.
+        """
+
+    def begin(self, session: Any) -> bool:
+        """Let a session's transaction go on with the registrations of now; False if it is not this adapter's."""
 
 
 class Hooks:
@@ -90,6 +138,8 @@ class Hooks:
         self._lock = RLock()
         self._plan = Plan((), ())
         self._adapters: list[Adapter] = []
+        self.callbacks = Callbacks()
+        self.sources = Sources()
 
     @property
     def bypass(self) -> str:
@@ -159,6 +209,14 @@ class Hooks:
         Returns:
             The hook.
         """
+        hook = self.bound(function, phase, event, target, **options)
+        self._register([hook])
+        return hook
+
+    def bound(
+        self, function: Callable[..., Any], phase: str, event: str, target: object = None, **options: Any
+    ) -> Hook:
+        """A function as a hook that is not registered yet; arguments as of `add`."""
         for option in options:
             if option not in _OPTIONS:
                 raise UnknownOptionError(f"Hooks have no option {option!r}.{near(option, _OPTIONS)}")
@@ -167,7 +225,7 @@ class Hooks:
         when = options.get("when")
         if options.get("net") is False and phase not in COMMIT_PHASES:
             raise RegistrationError(f"net=False is for the commit phases; in {phase!r} a hook sees every step anyway.")
-        hook = Hook(
+        return Hook(
             name=name,
             function=function,
             phase=phase,
@@ -184,8 +242,6 @@ class Hooks:
             net=options.get("net", True),
             bypass=own_policy(options.get("bypass"), f"hook {name!r} ({phase})", phase),
         )
-        self._register([hook])
-        return hook
 
     def include(self, other: Hooks) -> None:
         """Register all hooks of another rule book here; later additions there do not follow.
@@ -250,11 +306,79 @@ class Hooks:
             self._adapters.append(adapter)
         return lambda: self._adapters.remove(adapter)
 
+    # -- registrations
+
+    def callback(self, function: Any = None, *, name: str | None = None) -> Any:
+        """Mark a function as one that registrations, which are data, may name.
+
+        Args:
+            function: The function; it takes arguments as any hook does.
+            name: Its name for data; the function's own if None.
+
+        Returns:
+            The function as it was given; without one, a decorator.
+
+        Raises:
+            DuplicateHookError: Another function is marked with this name.
+
+        Example:
+            >>> hooks = Hooks()
+            >>> @hooks.callback
+            ... def congratulate(change): ...
+            >>> @hooks.callback(name="say goodbye")
+            ... def goodbye(change): ...
+            >>> list(hooks.callbacks)
+            ['congratulate', 'say goodbye']
+        """
+        if function is None:
+            return lambda marked: self.callback(marked, name=name)
+        with self._lock:
+            self.callbacks.mark(function, name)
+        return function
+
+    def use(self, registrations: Source) -> None:
+        """Obey registrations: hooks that are bound at run time, as `hookline.registrations` keeps them.
+
+        Args:
+            registrations: `MemoryRegistrations` or `DatabaseRegistrations`.
+
+        Raises:
+            RegistrationStoreError: Their tables are missing or outdated, or they are another rule book's.
+        """
+        with self._lock:
+            if any(one is registrations for one in self.sources.all):
+                return
+            if any(one.name == registrations.name for one in self.sources.all):
+                raise RegistrationStoreError(
+                    f"The rule book {self.name!r} uses registrations of the name {registrations.name!r} already. "
+                    f"Give these another one, which becomes part of their hooks' names: name='other'."
+                )
+            registrations.join(self)
+            self.sources.add(registrations)
+
+    def registered(self, connect: Connect) -> Registered:
+        """The hooks of all registrations for a transaction that begins now; an adapter asks once in each.
+
+        Args:
+            connect: Given a table, the connection by which the writing session reaches it.
+        """
+        return self.sources.current(connect)
+
+    @property
+    def known_plan(self) -> Plan:
+        """The hooks with those of registrations, as this process has seen them last; asks no database."""
+        return self.sources.known().plan(self.plan) if self.sources.all else self.plan
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """What governs this rule book's writes."""
+        return tuple(self._adapters)
+
     # -- looking
 
     @property
     def plan(self) -> Plan:
-        """The hooks as they are now."""
+        """The hooks that code has registered, as they are now."""
         plan = self._plan
         if plan.stale:
             with self._lock:
@@ -274,6 +398,9 @@ class Hooks:
         for hook in self:
             if hook.name == name:
                 return hook
+        for hook in self.sources.known():
+            if hook.name == name:
+                return hook
         raise KeyError(f"There is no hook {name!r}.{near(name, [hook.name for hook in self])}")
 
     def __repr__(self) -> str:
@@ -287,6 +414,7 @@ class Hooks:
         new: Mapping[str, Any] | None = None,
         *,
         phase: str | None = None,
+        key: Any = None,
     ) -> Explanation:
         """Say which hooks would run for a change, in order and why; and which would not, and why not.
 
@@ -296,6 +424,8 @@ class Hooks:
             old: The values before, by attribute name.
             new: The values after; of an update, those that are not given are as in ``old``.
             phase: Only this phase; all if None.
+            key: The primary key, for registrations that are about single objects. Registrations are those that this
+                process has seen last.
 
         Example:
             >>> from hookline import changed
@@ -307,7 +437,7 @@ class Hooks:
                 update of dict
                 does not hold: changed('age') (age: 1 -> 1)
         """
-        plan = self.plan
+        plan = self.known_plan
         phases = PHASES if phase is None else (phase_named(phase),)
         if isinstance(event, Change):
             change = event
@@ -317,7 +447,11 @@ class Hooks:
                 raise UnknownEventError(f"explain() takes one event, and {event!r} stands for several: {single!r}, ...")
             if single in LINK_EVENTS or not isinstance(target, type):
                 return self._explain_link(plan, single, target, phases)
-            change = ValueChange(single, target, old=old or {}, new={**(old or {}), **(new or {})})
+            values = {**(old or {}), **(new or {})}
+            asked: ValueChange[Any] = ValueChange(single, target, key=key, old=old or {}, new=values)
+            if key is not None and self._adapters:
+                asked.row = self._adapters[0].identity(target, key if isinstance(key, tuple) else (key,))
+            change = asked
         matched = {one: plan.for_row(one, change.event, change.model) for one in phases}
         return explain(plan, change, matched, self.surroundings.control, change.model.__name__)
 

@@ -14,6 +14,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from hookline.core.change import Change
+from hookline.core.family import by_row
 from hookline.core.link import LinkChange
 from hookline.errors import AsyncHookError, ValidationError
 
@@ -115,6 +116,12 @@ def work_for(plan: Plan, phase: str, changes: Sequence[Change[Any]]) -> list[tup
     return sorted(work.items(), key=lambda item: rank[item[0]])
 
 
+def work_by_row(plan: Plan, phase: str, changes: Sequence[Change[Any]]) -> Iterable[tuple[Hook, list[Change[Any]]]]:
+    """The same, each family replaced by those of its hooks that are about the rows of these changes."""
+    work = work_for(plan, phase, changes)
+    return by_row(work) if plan.keyed else work
+
+
 def _hooks_for(plan: Plan, phase: str, change: Change[Any]) -> Iterable[tuple[Hook, str | None]]:
     if isinstance(change, LinkChange):
         return plan.for_link(phase, change.event, change.kind)
@@ -162,7 +169,7 @@ def run_phase(
         observer: Told of calls that write.
     """
     control = tx.book.surroundings.control
-    for hook, concerned in work_for(plan, phase, changes):
+    for hook, concerned in work_by_row(plan, phase, changes):
         if control is None or control.permits(hook.category, hook.protected):
             yield from run_hook(tx, hook, concerned, scope, refusals=refusals, put_off=put_off, observer=observer)
 

@@ -16,6 +16,8 @@ from hookline.errors import NotFollowedError, PhaseError
 
 if TYPE_CHECKING:
     from hookline.core.hook import Hook
+    from hookline.core.plan import Plan
+    from hookline.core.registered import Registered
     from hookline.core.registry import Hooks
     from hookline.core.run import Observer
 
@@ -93,7 +95,10 @@ class Transaction:
         cause: The hook that is running; None between hooks.
         subject: The change, or the list of changes, that it is running on.
         pending: The changes of the flush that is being prepared.
+        registered: The hooks of registrations that it began with; None while nothing was written, or if there are none.
     """
+
+    registered: Registered | None = None
 
     def __init__(self, book: Hooks, host: Host) -> None:
         self.book, self.host = book, host
@@ -115,6 +120,14 @@ class Transaction:
         self._flushes: list[tuple[int, Mapping[Hashable, Hashable]]] = []
         self._fold = Fold()
         self._folded = 0
+
+    @property
+    def plan(self) -> Plan:
+        """Its hooks: those of code as they are now, those of registrations as they were when it began."""
+        book = self.book
+        if not book.sources.all:
+            return book.plan
+        return book.known_plan if self.registered is None else self.registered.plan(book.plan)
 
     # -- what it did
 
@@ -194,7 +207,7 @@ class Transaction:
         return net.event if net is not None else None
 
     def _check_followed(self, target: object) -> None:
-        if isinstance(target, type) and not self.book.plan.follows(target):
+        if isinstance(target, type) and not self.plan.follows(target):
             raise NotFollowedError(
                 f"No hook concerns {target.__name__}, so its writes cost nothing and are not followed. "
                 f"To ask for them, say so once: hooks.follow({target.__name__})."

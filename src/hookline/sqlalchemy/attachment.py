@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy import Connection, Engine, Table, event, inspect
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import Mapper, Session, class_mapper, scoped_session, sessionmaker
+from sqlalchemy.orm import InstanceState, Mapper, Session, class_mapper, scoped_session, sessionmaker
 
 from hookline.core.hook import Hook
 from hookline.core.registry import Hooks
@@ -20,10 +20,13 @@ from hookline.errors import HooklineError, TargetError, UnknownFieldError
 from hookline.sqlalchemy.asynchronous import around, is_a, is_async_class
 from hookline.sqlalchemy.capturing import Capture
 from hookline.sqlalchemy.concern import Schema
+from hookline.sqlalchemy.data import from_data, to_data
 from hookline.sqlalchemy.host import SessionHost
 from hookline.sqlalchemy.listeners import Listeners
+from hookline.sqlalchemy.names import name_of, named
 from hookline.sqlalchemy.relations import SQLRelation
 from hookline.sqlalchemy.statements import older
+from hookline.sqlalchemy.tables import models_so_far
 
 _MARK = "__hookline__"
 """Where a session class or a session keeps its attachments."""
@@ -177,6 +180,72 @@ class Attachment:
         self.schema.relations.learn((parent,))
         return self.schema.relations.named_by(target)
 
+    # -- for registrations, which name things by data
+
+    @property
+    def known_models(self) -> int:
+        """How many classes this process has mapped so far."""
+        return models_so_far()
+
+    def name_of(self, target: object) -> str | None:
+        """The name of a mapped class or of an attribute of one, the same in all processes; None if it is neither."""
+        return name_of(target)
+
+    def named(self, name: str) -> object | None:
+        """The mapped class, or the attribute of one, that has this name; None if there is none.
+
+        Raises:
+            TargetError: It may mean several.
+        """
+        found: object | None = named(name, self.schema.tables.models())
+        return found
+
+    def names(self) -> list[str]:
+        """The names of the mapped classes."""
+        return [model.__name__ for model in self.schema.tables.models()]
+
+    def row_of(self, entity: object) -> tuple[type, tuple[Any, ...]] | None:
+        """The class and the key of an object; None if it is not mapped, or has no key yet."""
+        state = inspect(entity, raiseerr=False)
+        if not isinstance(state, InstanceState):
+            return None
+        key = self.schema.facts(state.class_).key_of(state)
+        return None if key is None or None in key else (state.class_, key)
+
+    def identity(self, model: type, key: tuple[Any, ...]) -> Hashable:
+        """The identity of a row, as `Change.identity` has it."""
+        return self.schema.facts(model).root, key
+
+    def key_names(self, model: type) -> tuple[str, ...]:
+        """The fields of the primary key."""
+        return self.schema.facts(model).key_names
+
+    def to_data(self, model: type, field: str, value: Any) -> Any:
+        """A field's value as JSON has it.
+
+        Raises:
+            TargetError: It cannot be kept so.
+        """
+        return to_data(f"{model.__name__}.{field}", self.schema.facts(model).columns.get(field), value)
+
+    def from_data(self, model: type, field: str, data: Any) -> Any:
+        """A field's value from JSON.
+
+        Raises:
+            TargetError: It is none of this field.
+        """
+        return from_data(f"{model.__name__}.{field}", self.schema.facts(model).columns.get(field), data)
+
+    def begin(self, session: Any) -> bool:
+        """Let a session's transaction go on with the registrations of now; False if it is not attached to."""
+        sync = _sync_of(session)
+        if not isinstance(sync, Session) or self not in attachments_of(sync):
+            return False
+        host = self.host_of(sync)
+        assert host is not None
+        host.begin()
+        return True
+
     def check(self, hook: Hook) -> None:
         """Refuse a hook whose targets or fields are not there.
 
@@ -280,9 +349,7 @@ def transaction(session: Any, hooks: Hooks | None = None) -> Transaction:
     Raises:
         TargetError: No rule book is attached, or several are and none was named.
     """
-    if isinstance(session, scoped_session) or is_a(session, "async_scoped_session"):
-        session = session()
-    sync: Session = session.sync_session if is_a(session, "AsyncSession") else session
+    sync: Session = _sync_of(session)
     found = [one for one in attachments_of(sync) if hooks is None or one.book is hooks]
     if len(found) != 1:
         raise TargetError(
@@ -292,6 +359,13 @@ def transaction(session: Any, hooks: Hooks | None = None) -> Transaction:
     host = found[0].host_of(sync)
     assert host is not None
     return host.open_transaction()
+
+
+def _sync_of(session: Any) -> Any:
+    """The sync session that somebody means."""
+    if isinstance(session, scoped_session) or is_a(session, "async_scoped_session"):
+        session = session()
+    return session.sync_session if is_a(session, "AsyncSession") else session
 
 
 def attachments_of(session: Session) -> list[Attachment]:

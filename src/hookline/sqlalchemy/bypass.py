@@ -57,7 +57,7 @@ def judge(host: SessionHost, statement: str, skipped: Iterable[Skipped], why: st
             refused.setdefault(hook, "bypass='refuse'")
         elif policy == "capture":
             refused.setdefault(hook, f"bypass='capture', but nothing captures {_named(source)}: it needs capture()")
-    around = [hook for hook in attachment.book.plan.ordered if hook in warned or hook in refused]
+    around = [hook for hook in host.plan.ordered if hook in warned or hook in refused]
     if refused:
         hook, reason = next(iter(refused.items()))
         raise BypassError(f"{_goes_around(statement, around)}, and was not sent: {why} {hook} has {reason}. {_ADVICE}")

@@ -13,7 +13,7 @@ from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.run import Steps, first_of
 from hookline.core.transaction import Transaction
-from hookline.errors import PhaseError, Problem, ValidationError
+from hookline.errors import BrokenRegistrationWarning, PhaseError, Problem, ValidationError
 from hookline.sqlalchemy.asynchronous import around
 from hookline.sqlalchemy.change import RowChange
 from hookline.sqlalchemy.load import Need, load_rows, load_values
@@ -22,10 +22,13 @@ from hookline.sqlalchemy.readback import ReadBack
 from hookline.sqlalchemy.relations import RowEnd
 from hookline.sqlalchemy.scopes import AfterScope, WritingScope
 from hookline.sqlalchemy.stir import Stir
+from hookline.sqlalchemy.warn import warn
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from hookline.core.plan import Plan
+    from hookline.core.registered import Registered
     from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.concern import Schema
     from hookline.sqlalchemy.statements.chunks import Reader
@@ -56,6 +59,7 @@ class SessionHost:
         sending: The statements that are being sent, with their hooks.
         readers: The queries for large statements that are being read.
         collecting: Where statements that were sent wait for their `after` hooks; None if they run at once.
+        registered: The hooks of registrations that the transaction began with; None while it has written nothing.
     """
 
     def __init__(self, attachment: Attachment, session: Session) -> None:
@@ -80,6 +84,7 @@ class SessionHost:
         self.sending: list[tuple[Any, Followed]] = []
         self.readers: list[Reader] = []
         self.collecting: list[Followed] | None = None
+        self.registered: Registered | None = None
 
     @property
     def schema(self) -> Schema:
@@ -90,12 +95,38 @@ class SessionHost:
         """The transaction, begun if need be."""
         if self.tx is None:
             self.tx = Transaction(self.attachment.book, self)
+            self.tx.registered = self.registered
             nested = self.session.get_nested_transaction()
             while nested is not None:
                 if nested.nested:
                     self.tx.set_savepoint()
                 nested = nested.parent
         return self.tx
+
+    # -- registrations
+
+    @property
+    def plan(self) -> Plan:
+        """The hooks for a write: those of code as they are now, those of registrations as the transaction began."""
+        book = self.attachment.book
+        if not book.sources.all:
+            return book.plan
+        return self.begin().plan(book.plan)
+
+    def begin(self) -> Registered:
+        """The hooks of registrations for this transaction: asked for at its first write, on its own connection."""
+        registered = self.registered
+        if registered is None:
+            registered = self.registered = self.attachment.book.registered(self._connection_of)
+            if self.tx is not None:
+                self.tx.registered = registered
+            for part in registered.parts:
+                for problem in part.unheard():
+                    warn(problem, BrokenRegistrationWarning)
+        return registered
+
+    def _connection_of(self, table: Any) -> Connection:
+        return self.session.connection(bind_arguments={"clause": table})
 
     # -- for the engine
 

@@ -81,7 +81,7 @@ class Listeners:
 
     def _before_flush(self, host: SessionHost, context: UOWTransaction, objects: Any) -> None:
         session = host.session
-        concerns = host.schema.concerns(self.attachment.book.plan)
+        concerns = host.schema.concerns(host.plan)
         classes = set(map(_class_of, session._new))
         classes.update(map(_class_of, session.identity_map._modified))
         classes.update(map(_class_of, session._deleted))
@@ -103,7 +103,7 @@ class Listeners:
             host = self.attachment.host_of(session)
             if host is None:
                 return
-            concerns = host.schema.concerns(self.attachment.book.plan)
+            concerns = host.schema.concerns(host.plan)
             if not any(concerns.of(mapper.class_) for mapper in context.mappers):
                 return
             flush = context.attributes[self] = Flush(host)  # type: ignore[index]
@@ -210,6 +210,7 @@ class Listeners:
     def _end(self, host: SessionHost, transaction: SessionTransaction, good: bool) -> None:
         tx, lost, tried = host.tx, self._engines.lost_while_committing(host), host.committing
         host.tx, host.committing, host.committed = None, False, None
+        host.registered = None
         host.ending, host.accounted = False, 0
         host.unfollowed.clear()
         host.stir = Stir(host.session)

@@ -34,7 +34,7 @@ def guard_raw(host: SessionHost, connection: Connection, statement: str, context
     Raises:
         BypassError: It would go around a hook whose policy refuses that.
     """
-    if not host.attachment.book.plan.hooks:
+    if not (host.attachment.book.plan.hooks or host.attachment.book.sources.all):
         return
     construct = None if context.compiled is None else context.compiled.statement
     if isinstance(construct, FromStatement):
@@ -85,6 +85,6 @@ def _events(construct: Any) -> Iterator[str]:
 
 def _all_hooks(host: SessionHost) -> Iterator[Skipped]:
     """Every hook: what goes around an unknown table may go around any of them."""
-    for hook in host.attachment.book.plan.ordered:
+    for hook in host.plan.ordered:
         sources = [target if isinstance(target, type) else None for target in hook.targets]
         yield from (Skipped(hook, source) for source in sources or [None])

@@ -14,7 +14,7 @@ from hookline.core.bypass import policy_of
 from hookline.core.change import Change
 from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
-from hookline.core.run import Steps, run_hook, work_for
+from hookline.core.run import Steps, run_hook, work_by_row
 from hookline.errors import ValidationError
 from hookline.sqlalchemy.capturing import Told, untold
 from hookline.sqlalchemy.mapped import WRITTEN, MappedChange
@@ -257,7 +257,7 @@ class ReadBack:
         changes: list[Change[Any]] = [*write.rows, *write.links]
         refusals: list[ValidationError] = []
         for phase in ("check", "after"):
-            for hook, some in work_for(plan, phase, changes):
+            for hook, some in work_by_row(plan, phase, changes):
                 if self._waits(hook) and (control is None or control.permits(hook.category, hook.protected)):
                     heard = refusals if phase == "check" else None
                     yield from run_hook(tx, hook, some, self.host.scope(), refusals=heard, observer=self.host.stir)

@@ -52,7 +52,7 @@ def skipped_by(host: SessionHost, connection: Connection, write: TableWrite) -> 
     """The hooks that a write goes around; a hook may come several times, for several classes."""
     if _is_elsewhere(host.session, connection, write.table):
         return
-    plan, tables = host.attachment.book.plan, host.schema.tables
+    plan, tables = host.plan, host.schema.tables
     for mapper in tables.mappers_of(write.table):
         if write.event == "insert" and not _completes(mapper, write.table):
             continue

@@ -27,6 +27,11 @@ def _count(*_: Any) -> None:
     _mapped.count += 1
 
 
+def models_so_far() -> int:
+    """How many classes this process has mapped so far."""
+    return _mapped.count
+
+
 class Tables:
     """All tables of all mapped classes of this process, and of their metadata."""
 
@@ -73,6 +78,11 @@ class Tables:
         self._learn()
         found = [mapper for mapper in self._mappers if table in mapper.tables]
         return sorted(found, key=lambda mapper: (len(list(mapper.iterate_to_root())), mapper.class_.__name__))
+
+    def models(self) -> list[type]:
+        """All mapped classes."""
+        self._learn()
+        return [mapper.class_ for mapper in self._mappers]
 
     def mappers_beside(self, table: Table) -> list[Mapper[Any]]:
         """The mappers of a table's metadata."""

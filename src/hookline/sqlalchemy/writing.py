@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hookline.core.change import Change, chain
+from hookline.core.family import by_row
 from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.run import Steps, Subject, run_hook, run_phase
@@ -34,7 +35,7 @@ class Write:
     def __init__(self, host: SessionHost) -> None:
         self.host = host
         self.tx = host.open_transaction()
-        self.plan = self.tx.book.plan
+        self.plan = host.plan
         self.concerns = host.schema.concerns(self.plan)
         self.rows: Sequence[MappedChange] = []
         self.links: list[LinkChange] = []
@@ -73,7 +74,7 @@ class Write:
 
     def check_again(self, change: MappedChange) -> None:
         """Let the `check` hooks of a row run after the write: it is not what they were shown."""
-        for hook in self.plan.for_row("check", change.event, change.model):
+        for hook, _ in by_row((hook, [change]) for hook in self.plan.for_row("check", change.event, change.model)):
             self.put_off.append((hook, change))
 
     def check_link(self, link: LinkChange) -> None:

@@ -109,7 +109,7 @@ class StatementDoor:
     ) -> Followed | None:
         if host.muted:
             return None
-        concerns = host.schema.concerns(host.attachment.book.plan)
+        concerns = host.schema.concerns(host.plan)
         subject = concerns.subjects.of_statement(statement)
         if host.flushing and _is_of_flush(statement, options, subject):
             return None
@@ -133,7 +133,7 @@ class StatementDoor:
 
     def orm_execute(self, host: SessionHost, state: ORMExecuteState) -> Any:
         """A statement of the ORM: `after` hooks wait until the session's objects are synchronized."""
-        subjects = host.schema.concerns(host.attachment.book.plan).subjects
+        subjects = host.schema.concerns(host.plan).subjects
         target: Any = state.statement
         if subjects.is_mapped(target.table) and target.table._annotations.get("parententity") is not None:
             mapper = target.table._annotations["parententity"].mapper

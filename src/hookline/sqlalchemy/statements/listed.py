@@ -115,7 +115,7 @@ def _as_given(given: Any, rows: list[dict[str, Any]]) -> Any:
 
 
 def _concerned(host: SessionHost, mapper: Mapper[Any], event: str) -> bool:
-    return host.schema.concerns(host.attachment.book.plan).subjects.concerns(mapper, event)
+    return host.schema.concerns(host.plan).subjects.concerns(mapper, event)
 
 
 def _rows_of(

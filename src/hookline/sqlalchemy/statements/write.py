@@ -264,7 +264,8 @@ class StatementWrite(Write):
     def doubt_others(self) -> None:
         """Do so if hooks of another rule book may have edited what was sent."""
         for other in self._others:
-            concerns = other.schema.concerns(other.book.plan)
+            host = other.host_of(self.host.session)
+            concerns = other.schema.concerns(other.book.plan if host is None else host.plan)
             known = (concerns.of(model) for model in self._models(self.told))
             if any(concern is not None and "before" in concern.phases for concern in known):
                 self.doubt()
