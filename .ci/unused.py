@@ -10,7 +10,7 @@ from vulture import Vulture
 
 ROOT = Path(__file__).parents[1]
 USERS = [ROOT / "src", ROOT / "tests", ROOT / "examples", ROOT / "benchmarks"]
-CALLED_BY_NAME = ["test_*", "Test*", "pytest_*", "__signature__"]
+CALLED_BY_NAME = ["test_*", "Test*", "pytest_*", "__signature__", "__getattr__"]
 READ_BY_SQLALCHEMY = [
     "executemany",
     "_flushing",
@@ -24,7 +24,7 @@ READ_BY_SQLALCHEMY = [
     "cache_ok",
     "get_col_spec",
 ]
-CALLED_BY_REGISTRATION = ["@*hooks.*", "@*.hook", "@pytest.*", "@event.*"]
+CALLED_BY_REGISTRATION = ["@*hooks.*", "@data_condition", "@*.hook", "@pytest.*", "@event.*"]
 
 
 def main() -> int:

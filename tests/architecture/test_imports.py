@@ -38,6 +38,7 @@ ROOMS = {
     "hookline.errors": room(for_types=("hookline.core",)),
     "hookline.core": room("hookline.errors"),
     "hookline.sqlalchemy": room("hookline.core", "hookline.errors", theirs=("sqlalchemy", "sqlglot")),
+    "hookline.registrations": room("hookline", "hookline.core", "hookline.errors", theirs=("sqlalchemy",)),
     "hookline.testing": room("hookline", "hookline.core", "hookline.errors", theirs=("pytest",)),
 }
 
