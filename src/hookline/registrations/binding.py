@@ -146,8 +146,8 @@ class Binder:
             values = key if isinstance(key, tuple) else (key,)
         if len(values) != len(names):
             raise TargetError(
-                f"The key of {model.__name__} has {len(names)} columns ({', '.join(names)}), and {key!r} has "
-                f"{len(values)}. Give a tuple in this order."
+                f"The key of {model.__name__} is ({', '.join(names)}), and {key!r} has {len(values)} of {len(names)}. "
+                f"Give a tuple in this order."
             )
         data = tuple(adapter.to_data(model, name, value) for name, value in zip(names, values, strict=True))
         self._values(adapter, model, data)

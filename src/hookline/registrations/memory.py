@@ -63,13 +63,16 @@ class MemoryRegistrations(Registrations):
                 "Leave it out, or use DatabaseRegistrations."
             )
         with self._lock:
-            store = _MemoryStore(self._rows, self._entries, self._last)
+            if not writing:
+                yield _MemoryStore(self._rows, self._entries, self._last)
+                return
+            store = _MemoryStore(dict(self._rows), list(self._entries), self._last)
             yield store
             self._rows, self._entries, self._last = store.rows, store.entries, store.last
 
     def _forget(self) -> Callable[..., None]:
         def forget(changes: Sequence[Change[Any]]) -> None:
-            with self._store(None) as store:
+            with self._store(None, writing=True) as store:
                 self._forgotten(store, changes)
 
         return forget
@@ -89,8 +92,8 @@ class _MemoryStore:
         return self._keep(replace(one, changed_at=_now()), action, by, why)
 
     def delete(self, one: Registration, by: str | None, why: str | None = None) -> None:
-        self.rows = {number: row for number, row in self.rows.items() if number != one.id}
-        self.entries = [*self.entries, HistoryEntry(one, "removed", by, _now(), why)]
+        del self.rows[one.id]
+        self.entries.append(HistoryEntry(one, "removed", by, _now(), why))
 
     def one(self, number: int) -> Registration | None:
         return self.rows.get(number)
@@ -110,8 +113,8 @@ class _MemoryStore:
         return [entry for entry in self.entries if number in (None, entry.registration.id)]
 
     def _keep(self, one: Registration, action: str, by: str | None, why: str | None) -> Registration:
-        self.rows = {**self.rows, one.id: one}
-        self.entries = [*self.entries, HistoryEntry(one, action, by, _now(), why)]
+        self.rows[one.id] = one
+        self.entries.append(HistoryEntry(one, action, by, _now(), why))
         return one
 
 

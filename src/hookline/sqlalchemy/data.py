@@ -78,17 +78,18 @@ def from_data(whose: str, column: Column[Any] | None, data: Any) -> Any:
     try:
         if isinstance(data, dict):
             ((tag, text),) = data.items()
-            return _READ[tag][1](text)
-        if data is None:
+            data = _READ[tag][1](text)
+        elif data is None:
             return None
-        if members is not None:
+        elif members is not None:
             return members[data] if data in members.__members__ else members(data)
-        for wanted, read in _READ.values():
-            if kind is wanted:
+        else:
+            read = next((read for wanted, read in _READ.values() if kind is wanted), None)
+            if read is not None:
                 return read(data)
     except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-        wanted_name = (members or kind or object).__name__
-        raise TargetError(f"{whose}: {data!r} cannot be read as {wanted_name}: {error}.") from error
+        wanted = "a value" if members is None and kind is None else (members or kind or object).__name__
+        raise TargetError(f"{whose}: {data!r} cannot be read as {wanted}: {error}.") from error
     if kind is float and type(data) is int:
         return float(data)
     if (kind is not None and not isinstance(data, kind)) or (kind is int and isinstance(data, bool)):
