@@ -10,7 +10,7 @@ from vulture import Vulture
 
 ROOT = Path(__file__).parents[1]
 USERS = [ROOT / "src", ROOT / "tests", ROOT / "examples", ROOT / "benchmarks"]
-CALLED_BY_NAME = ["test_*", "Test*", "pytest_*", "__signature__", "__getattr__"]
+CALLED_BY_NAME = ["test_*", "Test*", "pytest_*", "__signature__", "__getattr__", "__dir__"]
 READ_BY_SQLALCHEMY = [
     "executemany",
     "_flushing",

@@ -108,6 +108,11 @@ def test_importing_hookline_loads_the_standard_library_only() -> None:
     assert [name for name in loaded if name.startswith(("hookline.sqlalchemy", "hookline.testing"))] == []
 
 
+def test_registrations_in_memory_need_no_sqlalchemy() -> None:
+    loaded = loaded_by("from hookline.registrations import MemoryRegistrations; MemoryRegistrations()")
+    assert [name for name in loaded if name.partition(".")[0] == "sqlalchemy"] == []
+
+
 def test_importing_hookline_loads_no_event_loop() -> None:
     assert "asyncio" not in loaded_by("import hookline")
 

@@ -28,10 +28,11 @@ def documented() -> list[str]:
 def public_names(module: ModuleType) -> set[str]:
     """What one sees in a module: not its submodules, not its private names, not what it borrows."""
     submodules = {found.name for found in pkgutil.iter_modules(module.__path__)}
+    shown = {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
     return {
         name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and name not in submodules and not inspect.ismodule(value) and name != "annotations"
+        for name, value in shown.items()
+        if name not in submodules and not inspect.ismodule(value) and name != "annotations"
     }
 
 

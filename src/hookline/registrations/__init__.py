@@ -29,3 +29,7 @@ def __getattr__(name: str) -> object:  # SQLAlchemy is loaded for those who ask 
 
     globals()[name] = DatabaseRegistrations
     return DatabaseRegistrations
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

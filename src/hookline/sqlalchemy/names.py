@@ -16,8 +16,8 @@ def name_of(target: object) -> str | None:
     """The path of a mapped class; of an attribute, that of its class and the attribute's name.
 
     Example:
-        >>> name_of(Company), name_of(Company.boss)
-        ('tests.sqlalchemy.harness.Company', 'tests.sqlalchemy.harness.Company.boss')
+        >>> name_of(Company), name_of(Company.name)
+        ('tests.sqlalchemy.harness.Company', 'tests.sqlalchemy.harness.Company.name')
     """
     if isinstance(target, type):
         mapped = isinstance(inspect(target, raiseerr=False), Mapper)
