@@ -5,11 +5,13 @@ This is the front door: everything public in the core. Adapters have their own: 
 
 from hookline.core.change import Change
 from hookline.core.conditions import Condition, becomes, changed, from_user, object_is, subject_is, was
+from hookline.core.delivery import Delivery, Sink
 from hookline.core.explain import Explanation
 from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.operation import Operation
 from hookline.core.registry import Hooks
+from hookline.core.retry import Retry
 from hookline.core.targets import RelationSet
 from hookline.core.trace import Trace
 from hookline.core.transaction import Outcome, Transaction
@@ -17,12 +19,15 @@ from hookline.errors import (
     AsyncHookError,
     BypassError,
     CaptureError,
+    DeliveryError,
     DuplicateHookError,
     HooklineError,
     HooklineWarning,
     HookLoopError,
     HookOrderError,
+    LeaseLostError,
     NotFollowedError,
+    OutboxError,
     PhaseError,
     Problem,
     ReadOnlyError,
@@ -46,6 +51,8 @@ __all__ = [
     "CaptureError",
     "Change",
     "Condition",
+    "Delivery",
+    "DeliveryError",
     "DuplicateHookError",
     "Explanation",
     "Hook",
@@ -54,15 +61,19 @@ __all__ = [
     "HooklineError",
     "HooklineWarning",
     "Hooks",
+    "LeaseLostError",
     "LinkChange",
     "NotFollowedError",
     "Operation",
+    "OutboxError",
     "Outcome",
     "PhaseError",
     "Problem",
     "ReadOnlyError",
     "RegistrationError",
     "RelationSet",
+    "Retry",
+    "Sink",
     "TargetError",
     "Trace",
     "Transaction",

@@ -19,7 +19,10 @@ HooklineError
 │   ├── PhaseError
 │   ├── NotFollowedError
 │   ├── BypassError             a write that would go around hooks, and was not sent
-│   └── CaptureError            triggers that are missing or outdated
+│   ├── CaptureError            triggers that are missing or outdated
+│   ├── OutboxError             tables of deliveries that are missing or outdated
+│   └── DeliveryError           what cannot be delivered
+├── LeaseLostError              a delivery that another worker has taken meanwhile
 └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
 HooklineWarning
 └── UnhookedWriteWarning        a write that hooks could not see, or not in time
@@ -262,6 +265,24 @@ class CaptureError(UsageError):
     """Triggers that are not there, or not as the models want them."""
 
     code = "capture"
+
+
+class OutboxError(UsageError):
+    """The tables in which deliveries wait are missing or outdated."""
+
+    code = "outbox"
+
+
+class DeliveryError(UsageError):
+    """A change that cannot be kept for a durable hook, or a delivery that cannot be made a change again."""
+
+    code = "delivery"
+
+
+class LeaseLostError(HooklineError):
+    """A worker was not heard of for longer than its lease: another one has taken its delivery."""
+
+    code = "lease-lost"
 
 
 class UnknownOutcomeError(HooklineError):

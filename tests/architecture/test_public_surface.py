@@ -12,7 +12,7 @@ import pytest
 
 from .repository import DOCS
 
-FRONT_DOORS = ["hookline", "hookline.sqlalchemy"]
+FRONT_DOORS = ["hookline", "hookline.sqlalchemy", "hookline.durable"]
 DIRECTIVE = re.compile(r"^::: (?P<name>[\w.]+)", re.MULTILINE)
 
 

@@ -73,7 +73,7 @@ class Concerns:
             relations.learn((mapper,))
             keys = tuple(one for one in relations.keys_of(mapper) if self.hooked(one))
             about = [*keys, *(r for p in mapper.relationships if (r := relations.of(p)) and self.hooked(r))]
-            hooks += [h for one in about for h in self.plan.link_hooks(one) if h.arguments.asynchronous]
+            hooks += [h for one in about for h in self.plan.link_hooks(one) if h.awaited]
         ripples: tuple[RelationshipProperty[Any], ...] = ()
         if self._reaches(mapper):
             ripples = tuple(prop for prop in mapper.relationships if not prop.viewonly)
