@@ -110,10 +110,17 @@ class Concerns:
 
 
 class Schema:
-    """The mapped classes as one attachment knows them."""
+    """The mapped classes as one attachment knows them.
+
+    Attributes:
+        relations: Their relations.
+        tables: Their tables.
+        named: By the name that deliveries have for them, as far as they were asked for.
+    """
 
     def __init__(self) -> None:
         self._facts: dict[type, Facts] = {}
+        self.named: dict[str, type] = {}
         self.relations = Relations()
         self.tables = Tables()
         self._concerns: Concerns | None = None

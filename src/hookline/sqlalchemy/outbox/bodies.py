@@ -163,6 +163,13 @@ class Reader:
 
     def _model(self, name: str) -> type:
         """A class by name; one that has moved to another module is found if no other has its name."""
+        schema = self._host.schema
+        known = schema.named.get(name)
+        if known is None:
+            known = schema.named[name] = self._find_model(name)
+        return known
+
+    def _find_model(self, name: str) -> type:
         classes = self._host.schema.tables.classes()
         if name in classes:
             return classes[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -171,6 +172,20 @@ class Claims:
         return dict(connection.execute(query).tuples().all())
 
     # -- what became of them
+
+    def done_one(self, connection: Connection, claim: Claim) -> bool:
+        """One has run, in this very transaction.
+
+        Returns:
+            Whether it was still this worker's own; only then it is done.
+        """
+        return connection.execute(self._done_one, {"claim_id": claim.id, "token": claim.token}).rowcount == 1
+
+    @cached_property
+    def _done_one(self) -> Any:
+        c = self._table.c
+        own = and_(c.id == bindparam("claim_id"), c.worker == bindparam("token"), c.state == RUNNING)
+        return update(self._table).where(own).values(state=DONE, ended_at=now(), error=None)
 
     def done(self, connection: Connection, claims: Sequence[Claim]) -> int:
         """They have run.

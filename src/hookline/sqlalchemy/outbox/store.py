@@ -165,7 +165,7 @@ class Store:
                 if not session.in_transaction():
                     return False
                 session.flush()
-                if not self.claims.done(self._connection(session, hook), [claim]):
+                if not self.claims.done_one(self._connection(session, hook), claim):
                     raise LeaseLostError(
                         f"The lease of delivery {claim.id} ({hook}) ended while it ran: another worker has taken it. "
                         f"What this run wrote is rolled back. Give workers a longer lease, or the hook less to do."

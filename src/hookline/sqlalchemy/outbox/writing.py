@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ARRAY, Connection, Text, bindparam, cast, column, func, insert, literal, select
+import msgspec
+from sqlalchemy import ARRAY, JSON, Connection, Text, bindparam, cast, column, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from hookline.core.change import Change
@@ -90,19 +91,22 @@ class Deliveries:
         if connection.dialect.name != "postgresql":
             connection.execute(insert(table), [{"hook": h, "lane": n, "body": b} for h, n, b in rows])
             return
-        hooks, lanes, bodies = map(list, zip(*rows, strict=True))
-        connection.execute(self._from_arrays, {"hooks": hooks, "lanes": lanes, "bodies": bodies})
+        given = msgspec.json.encode([(hook, lane, msgspec.Raw(body.encode())) for hook, lane, body in rows])
+        connection.execute(self._from_json, {"given": given.decode()})
         if self.outbox.notify:
             connection.execute(select(func.pg_notify(self.outbox.channel, "")))
 
     @cached_property
-    def _from_arrays(self) -> Any:
-        """On PostgreSQL, three arrays are much faster than three times as many parameters as there are rows."""
-        arrays = [cast(bindparam(name), ARRAY(Text)) for name in ("hooks", "lanes", "bodies")]
-        names = "hook", "lane", "body"
-        rows = func.unnest(*arrays).table_valued(*map(column, names), with_ordinality="place").render_derived("given")
-        source = select(*(rows.c[name] for name in names)).order_by(rows.c.place)
-        return insert(self.outbox.deliveries).from_select(names, source)
+    def _from_json(self) -> Any:
+        """On PostgreSQL, one document is much faster than three times as many parameters as there are rows."""
+        rows = (
+            func.json_array_elements(cast(bindparam("given", type_=Text), JSON))
+            .table_valued(column("row", JSON), with_ordinality="place")
+            .render_derived("given")
+        )
+        hook, lane = (rows.c.row[number].as_string() for number in (0, 1))
+        source = select(hook, lane, cast(rows.c.row[2], Text)).order_by(rows.c.place)
+        return insert(self.outbox.deliveries).from_select(("hook", "lane", "body"), source)
 
 
 def connection_for(session: Session, model: type) -> Connection:
