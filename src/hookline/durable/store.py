@@ -41,6 +41,10 @@ class Store(Protocol):
     def kind(self) -> str:
         """The kind of database."""
 
+    @property
+    def relays(self) -> bool:
+        """Whether there is a log of what others write, which nobody calls for."""
+
     def call(self, function: Callable[..., R], *arguments: Any) -> Awaitable[R]:
         """Run a method in a coroutine."""
 
@@ -76,6 +80,9 @@ class Store(Protocol):
 
     def failed(self, claim: Any, error: str, delay: float | None, behind: Sequence[Any]) -> bool:
         """One raised; those behind it in its lane are given back."""
+
+    def relay(self, limit: int) -> int:
+        """Make deliveries of what others have written; returns how many changes there were."""
 
     def prune(self, age: dt.timedelta) -> int:
         """Delete what was done so long ago; returns how many there were."""

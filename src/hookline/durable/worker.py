@@ -34,6 +34,12 @@ _MARKING: Final = 0.1
 _TENDING: Final = 60.0
 """Seconds between looks at what nobody can run, and at what can be pruned."""
 
+_RELAYING: Final = 0.5
+"""Seconds between looks at what others have written."""
+
+_RELAYED: Final = 1000
+"""Transactions of others that are relayed at once."""
+
 
 class Worker:
     """Runs the durable hooks of a rule book.
@@ -91,7 +97,7 @@ class Worker:
         self._pool: ThreadPoolExecutor | None = None
         self._thread: threading.Thread | None = None
         self._slots: set[asyncio.Task[None]] = set()
-        self._tended = 0.0
+        self._tended = self._relay_at = 0.0
 
     # -- ways to run it
 
@@ -193,7 +199,7 @@ class Worker:
         while not self._stopping:
             self._wake.clear()
             try:
-                found = await self._refill()
+                found = await self._relay_now_and_then() + await self._refill()
                 await self._tend()
             except Exception:  # the database may be away: whatever it is, it is tried again, and said
                 log.exception("%s cannot claim deliveries; trying again", self.name)
@@ -206,6 +212,13 @@ class Worker:
                 if until_idle:
                     return
                 await self._until_due(wait)
+
+    async def _relay_now_and_then(self) -> int:
+        if not self._store.relays or monotonic() < self._relay_at:
+            return 0
+        found = await self._do(self._store.relay, _RELAYED)
+        self._relay_at = 0.0 if found else monotonic() + min(_RELAYING, self.poll)
+        return found
 
     def _names(self) -> list[str]:
         return [hook.name for hook in self.hooks.plan.phase("durable")]
@@ -233,6 +246,8 @@ class Worker:
 
     async def _until_due(self, wait: _Patience) -> None:
         due = await self._do(self._store.next_due, self._names())
+        if self._store.relays:
+            due = min(due or self.poll, max(self._relay_at - monotonic(), 0.0))
         await self._first(self._wake.wait(), wait.seconds(due))
 
     async def _first(self, event: Any, seconds: float) -> None:

@@ -20,6 +20,7 @@ from hookline.sqlalchemy.asynchronous import wait
 from hookline.sqlalchemy.outbox.bodies import Reader
 from hookline.sqlalchemy.outbox.claims import Claim, Claims
 from hookline.sqlalchemy.outbox.listening import Listener
+from hookline.sqlalchemy.outbox.relay import Relay
 from hookline.sqlalchemy.outbox.tending import Tending
 from hookline.sqlalchemy.outbox.writing import connection_for
 from hookline.sqlalchemy.scopes import WritingScope
@@ -50,6 +51,7 @@ class Store:
         self.asynchronous = attachment.asynchronous
         self.claims = Claims(attachment.outbox)
         self.tending = Tending(attachment.outbox)
+        self._relay = None if attachment.capture is None else Relay(attachment, attachment.capture)
 
     @cached_property
     def engine(self) -> Engine:
@@ -68,6 +70,11 @@ class Store:
                     raise OutboxError("The sessions have no engine of their own: give them one, with bind=.") from None
                 bind = session.get_bind(models[0])
         return bind.engine
+
+    @property
+    def relays(self) -> bool:
+        """Whether triggers capture what others write."""
+        return self._relay is not None
 
     @property
     def kind(self) -> str:
@@ -210,6 +217,10 @@ class Store:
         with self.begin() as connection:
             self.claims.give_back(connection, behind)
             return self.claims.failed(connection, claim, error, delay)
+
+    def relay(self, limit: int) -> int:
+        """Make deliveries of what triggers have captured of others; returns how many changes there were."""
+        return 0 if self._relay is None else self._relay.run(limit)
 
     # -- tending
 
