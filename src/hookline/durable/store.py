@@ -42,6 +42,10 @@ class Store(Protocol):
         """The kind of database."""
 
     @property
+    def one_thread(self) -> bool:
+        """Whether the database can be reached from the calling thread only."""
+
+    @property
     def relays(self) -> bool:
         """Whether there is a log of what others write, which nobody calls for."""
 

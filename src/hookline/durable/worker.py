@@ -124,6 +124,11 @@ class Worker:
         """Run in a thread of this process, until `stop`; as a context manager, for the time of a block."""
         if self._thread is not None:
             raise RegistrationError(f"{self!r} runs already.")
+        if self._store.one_thread:
+            raise RegistrationError(
+                "A database of SQLite in memory belongs to the thread that made it, so no worker can run beside it. "
+                "Call worker.run_until_idle() in that thread, or keep the database in a file."
+            )
         self._stopping = False
         context = contextvars.copy_context()
         self._thread = threading.Thread(
@@ -176,7 +181,8 @@ class Worker:
             until_idle: Return as soon as nothing is due.
         """
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
-        self._pool = None if self._store.asynchronous else ThreadPoolExecutor(self.concurrency + 2, "hookline")
+        threads = 1 if self._store.one_thread else self.concurrency + 2
+        self._pool = None if self._store.asynchronous else ThreadPoolExecutor(threads, "hookline")
         await self._do(self._store.check)
         silence = self._store.listen(self._call)
         heart = asyncio.create_task(self._beat())
@@ -276,6 +282,8 @@ class Worker:
     async def _do(self, function: Callable[..., R], *arguments: Any) -> R:
         if self._pool is None:
             return await self._store.call(function, *arguments)
+        if self._store.one_thread:
+            return function(*arguments)
         assert self._loop is not None
         context = contextvars.copy_context()
         return await self._loop.run_in_executor(self._pool, lambda: context.run(function, *arguments))
@@ -353,6 +361,9 @@ class Worker:
         async def run() -> Any:
             return await awaitable
 
+        if self._store.one_thread:  # it is this one, and the loop's: the coroutine gets a loop of its own elsewhere
+            assert self._pool is not None
+            return self._pool.submit(lambda: asyncio.run(run())).result()
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
     # -- now and then

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from hookline.core.delivery import Delivery
 from hookline.core.hook import Hook
@@ -70,6 +71,11 @@ class Store:
                     raise OutboxError("The sessions have no engine of their own: give them one, with bind=.") from None
                 bind = session.get_bind(models[0])
         return bind.engine
+
+    @property
+    def one_thread(self) -> bool:
+        """Whether the database is SQLite's in memory, which only the thread that made it can reach."""
+        return not self.asynchronous and isinstance(self.engine.pool, (StaticPool, SingletonThreadPool))
 
     @property
     def relays(self) -> bool:
