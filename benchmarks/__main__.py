@@ -25,6 +25,7 @@ from benchmarks import (
     capturing,
     databases,
     dispatch,
+    durable,
     flush_row_hooks,
     flush_set_hooks,
     flush_unconcerned,
@@ -42,6 +43,7 @@ ON_EACH_DATABASE = {
     "row_hooks": flush_row_hooks.measure,
     "statements": statements.measure,
     "small_statements": statements_unconcerned.measure,
+    "durable": durable.measure,
 }
 ON_POSTGRESQL = {"capture": capturing.measure}
 ON_SQLITE = {"dispatch": dispatch.measure}

@@ -5,11 +5,13 @@ This is the front door: everything public in the core. Adapters have their own: 
 
 from hookline.core.change import Change
 from hookline.core.conditions import Condition, becomes, changed, from_user, object_is, subject_is, was
+from hookline.core.delivery import Delivery, Sink
 from hookline.core.explain import Explanation
 from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.operation import Operation
 from hookline.core.registry import Hooks
+from hookline.core.retry import Retry
 from hookline.core.targets import RelationSet
 from hookline.core.trace import Trace
 from hookline.core.transaction import Outcome, Transaction
@@ -19,12 +21,15 @@ from hookline.errors import (
     BypassError,
     CaptureError,
     ConditionDataError,
+    DeliveryError,
     DuplicateHookError,
     HooklineError,
     HooklineWarning,
     HookLoopError,
     HookOrderError,
+    LeaseLostError,
     NotFollowedError,
+    OutboxError,
     PhaseError,
     Problem,
     ReadOnlyError,
@@ -52,6 +57,8 @@ __all__ = [
     "Change",
     "Condition",
     "ConditionDataError",
+    "Delivery",
+    "DeliveryError",
     "DuplicateHookError",
     "Explanation",
     "Hook",
@@ -60,9 +67,11 @@ __all__ = [
     "HooklineError",
     "HooklineWarning",
     "Hooks",
+    "LeaseLostError",
     "LinkChange",
     "NotFollowedError",
     "Operation",
+    "OutboxError",
     "Outcome",
     "PhaseError",
     "Problem",
@@ -70,6 +79,8 @@ __all__ = [
     "RegistrationError",
     "RegistrationStoreError",
     "RelationSet",
+    "Retry",
+    "Sink",
     "TargetError",
     "Trace",
     "Transaction",

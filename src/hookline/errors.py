@@ -22,7 +22,10 @@ HooklineError
 │   ├── NotFollowedError
 │   ├── BypassError             a write that would go around hooks, and was not sent
 │   ├── CaptureError            triggers that are missing or outdated
-│   └── RegistrationStoreError  registrations that cannot be kept or read
+│   ├── RegistrationStoreError  registrations that cannot be kept or read
+│   ├── OutboxError             tables of deliveries that are missing or outdated
+│   └── DeliveryError           what cannot be delivered
+├── LeaseLostError              a delivery that another worker has taken meanwhile
 └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
 HooklineWarning
 ├── UnhookedWriteWarning        a write that hooks could not see, or not in time
@@ -284,6 +287,24 @@ class RegistrationStoreError(UsageError):
     """Registrations that cannot be kept or read: tables that are missing or outdated, a session that cannot be used."""
 
     code = "registration-store"
+
+
+class OutboxError(UsageError):
+    """The tables in which deliveries wait are missing or outdated."""
+
+    code = "outbox"
+
+
+class DeliveryError(UsageError):
+    """A change that cannot be kept for a durable hook, or a delivery that cannot be made a change again."""
+
+    code = "delivery"
+
+
+class LeaseLostError(HooklineError):
+    """A worker was not heard of for longer than its lease: another one has taken its delivery."""
+
+    code = "lease-lost"
 
 
 class UnknownOutcomeError(HooklineError):

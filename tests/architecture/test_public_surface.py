@@ -12,7 +12,7 @@ import pytest
 
 from .repository import DOCS
 
-FRONT_DOORS = ["hookline", "hookline.sqlalchemy", "hookline.registrations"]
+FRONT_DOORS = ["hookline", "hookline.sqlalchemy", "hookline.durable", "hookline.registrations"]
 DIRECTIVE = re.compile(r"^::: (?P<name>[\w.]+)", re.MULTILINE)
 
 

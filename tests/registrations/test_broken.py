@@ -20,7 +20,7 @@ from tests.registrations.schema import Base, Shipping
 SPOILT = [
     ("callback = 'renamed'", "no callback 'renamed'"),
     ("target = 'gone.Model'", "no model or relation 'gone.Model'"),
-    ("target = 'tests.registrations.schema.Shipping.gone'", "no model or relation"),
+    ("target = 'tests.registrations.schema:Shipping.gone'", "no model or relation"),
     ('condition = \'{"changed": ["gone"]}\'', "has no field 'gone'"),
     ("condition = '{'", "dict of one name"),
     ("condition = '{\"gone\": 1}'", "no condition 'gone' for data"),
@@ -110,7 +110,7 @@ def test_a_model_that_is_mapped_later_makes_it_whole(
 ) -> None:
     registrations.add("listen", "after", "insert", Shipping)
     name = f"Later_{engine.dialect.name}"
-    spoil(engine, f"target = '{__name__}.{name}'")
+    spoil(engine, f"target = '{__name__}:{name}'")
     with pytest.warns(BrokenRegistrationWarning):
         write(house, 1)
 
@@ -133,7 +133,7 @@ def test_a_class_that_has_moved_to_another_module_is_found_by_its_name(
     house: House, registrations: DatabaseRegistrations, engine: Engine
 ) -> None:
     registrations.add("listen", "after", "insert", Shipping)
-    spoil(engine, "target = 'moved.away.Shipping'")
+    spoil(engine, "target = 'moved.away:Shipping'")
     assert write(house, 1) == [("insert", 1)]
 
 

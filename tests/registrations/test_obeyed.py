@@ -91,7 +91,7 @@ def test_a_key_may_be_of_a_type_that_json_does_not_know(house: House, either: An
         session.add_all(tokens)
         session.commit()
         one = either.add("listen", "after", "update", instance=tokens[0])
-        assert one.key == ({"uuid": str(tokens[0].id)},)
+        assert one.key == ({"$uuid": str(tokens[0].id)},)
         for token in tokens:
             token.used = True
         session.commit()
@@ -121,7 +121,7 @@ def test_a_callback_that_takes_changes_gets_all_of_a_round(house: House, either:
 def test_a_registration_may_be_about_links(house: House, either: Any) -> None:
     either.add("listen", "after", "link", Shipping.carrier)
     named = either.add("whisper", "after", "link", "Shipping.carrier")
-    assert named.target == "tests.registrations.schema.Shipping.carrier"
+    assert named.target == "tests.registrations.schema:Shipping.carrier"
     with house.sessions() as session:
         session.add(Shipping(id=1, carrier=Carrier(id=5, name="Post")))
         session.commit()

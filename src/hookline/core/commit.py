@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def prepare(tx: Transaction) -> Steps[None]:
-    """Run ``before_commit`` until no new net change appears.
+    """Run ``before_commit`` until no new net change appears, then write the deliveries.
 
     A failure propagates; the adapter rolls the transaction back and calls `rolled_back`.
 
@@ -32,8 +32,19 @@ def prepare(tx: Transaction) -> Steps[None]:
         yield from settle(tx.host.flush())
         ran = yield from _round(tx, seen)
         if not ran:
+            yield from _deliver(tx)
             return
     raise _endless(tx)
+
+
+def _deliver(tx: Transaction) -> Steps[None]:
+    work = []
+    for hook, changes in _work(tx, "durable"):
+        chosen = [change for change in changes if hook.condition is None or hook.condition(change)]
+        if chosen:
+            work.append((hook, chosen))
+    if work:
+        yield from settle(tx.host.deliver(work))
 
 
 def _round(tx: Transaction, seen: dict[Hook, dict[Hashable, Change[Any]]]) -> Steps[bool]:

@@ -16,8 +16,8 @@ GROUPS: Final = {
 }
 """Names for several events at once."""
 
-PHASES: Final = ("before", "check", "after", "before_commit", "after_commit", "after_rollback")
-COMMIT_PHASES: Final = ("before_commit", "after_commit", "after_rollback")
+PHASES: Final = ("before", "check", "after", "before_commit", "after_commit", "after_rollback", "durable")
+COMMIT_PHASES: Final = ("before_commit", "after_commit", "after_rollback", "durable")
 """Those that get net changes."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from hookline.core.arguments import Arguments
 from hookline.core.conditions import Condition
+from hookline.core.delivery import Terms
 
 
 class Hook(NamedTuple):
@@ -27,6 +28,7 @@ class Hook(NamedTuple):
         protected: Whether it cannot be switched off.
         net: In the commit phases: whether it gets net changes (else every step).
         arguments: What the function asks for.
+        terms: Of a durable hook: on what terms it is delivered.
         bypass: What happens to a write that would go around it: ``capture``, ``refuse``, ``warn`` or ``allow``; None
             for what the rule book says.
     """
@@ -46,6 +48,12 @@ class Hook(NamedTuple):
     protected: bool = False
     net: bool = True
     bypass: str | None = None
+    terms: Terms | None = None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the session that writes must be able to await it; a durable one is the worker's affair."""
+        return self.arguments.asynchronous and self.phase != "durable"
 
     def __eq__(self, other: object) -> bool:
         return self is other  # two hooks are never the same, whatever they have in common

@@ -17,7 +17,7 @@ class Interest(NamedTuple):
 
     Attributes:
         phases: The phases in which a row event of it has hooks.
-        asynchronous: The async hooks among them, in any phase.
+        asynchronous: The async hooks among them, in any phase of the session's own.
         followed: Whether its changes are kept for the transaction.
     """
 
@@ -42,6 +42,7 @@ class Plan:
         "_link_hooks",
         "_links",
         "_ordered",
+        "_phases",
         "_rank",
         "_rows",
         "_sets",
@@ -56,6 +57,7 @@ class Plan:
         self.followed = followed
         self.keyed = any(isinstance(hook, Family) for hook in hooks)
         self._ordered: tuple[Hook, ...] | None = None
+        self._phases: frozenset[str] | None = None
         self._rank: dict[Hook, int] | None = None
         self._rows: dict[tuple[str, str, type], tuple[Hook, ...]] = {}
         self._links: dict[tuple[str, str, Any], tuple[tuple[Hook, str], ...]] = {}
@@ -131,7 +133,7 @@ class Plan:
         interest = (
             Interest(
                 frozenset(hook.phase for hook in concerned),
-                tuple(hook for hook in concerned if hook.arguments.asynchronous),
+                tuple(hook for hook in concerned if hook.awaited),
                 followed,
             )
             if followed
@@ -168,4 +170,6 @@ class Plan:
 
     def has_phase(self, phase: str) -> bool:
         """Whether there is any hook of this phase."""
-        return any(hook.phase == phase for hook in self.hooks)
+        if self._phases is None:
+            self._phases = frozenset(hook.phase for hook in self.hooks)
+        return phase in self._phases

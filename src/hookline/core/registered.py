@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hookline.core.family import Family
@@ -70,6 +71,11 @@ class Registered:
         if known is None or known[0] is not base:
             known = self._plan = base, Plan((*base.hooks, *self.hooks), base.followed)
         return known[1]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Hook]:
+        """Each hook by its name, those in families too."""
+        return {hook.name: hook for hook in self}
 
     def __iter__(self) -> Iterator[Hook]:
         for hook in self.hooks:

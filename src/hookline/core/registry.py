@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from threading import RLock
 from types import FunctionType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from hookline.core.arguments import read
 from hookline.core.bypass import own_policy, policy_named
@@ -15,6 +15,7 @@ from hookline.core.callbacks import Callbacks
 from hookline.core.change import Change, ValueChange
 from hookline.core.conditions import condition
 from hookline.core.control import Surroundings
+from hookline.core.delivery import Sink, Terms, terms
 from hookline.core.events import COMMIT_PHASES, LINK_EVENTS, PHASES, events_named, phase_named
 from hookline.core.explain import Explanation, explain
 from hookline.core.hook import Hook
@@ -29,6 +30,7 @@ from hookline.errors import (
     RegistrationError,
     RegistrationStoreError,
     TargetError,
+    UnknownArgumentError,
     UnknownEventError,
     UnknownOptionError,
     near,
@@ -48,6 +50,8 @@ _OPTIONS: Final = (
     "protected",
     "net",
     "bypass",
+    "retry",
+    "key",
 )
 
 
@@ -104,6 +108,10 @@ class Adapter(Protocol):
 
     def begin(self, session: Any) -> bool:
         """Let a session's transaction go on with the registrations of now; False if it is not this adapter's."""
+
+    @property
+    def store(self) -> Any:
+        """What workers ask for deliveries."""
 
 
 class Hooks:
@@ -192,6 +200,37 @@ class Hooks:
         """Register a hook that gets the net changes of a transaction that did not commit."""
         return self._decorator("after_rollback", event, target, options)
 
+    @overload
+    def durable(self, event: str, target: object = None, *, to: None = None, **options: Any) -> Callable[[F], F]: ...
+
+    @overload
+    def durable(self, event: str, target: object = None, *, to: Sink, **options: Any) -> Hook: ...
+
+    def durable(
+        self, event: str, target: object = None, *, to: Sink | None = None, **options: Any
+    ) -> Callable[[F], F] | Hook:
+        """Register a hook that gets the net changes in a worker, in any process, and is tried until it succeeds.
+
+        One row is written for each hook and net change, in the transaction itself: no row, no commit; no commit, no
+        row.
+
+        Args:
+            event: As of `before`.
+            target: As of `before`.
+            to: Where its deliveries go instead of to a function, such as a `Webhook`; the hook is then registered at
+                once, and returned. Its name is of the sink, the event and the target, if none is given.
+            **options: As of `before`, with ``net`` and: ``retry`` (a `Retry`), ``key`` (deliveries of one key run one
+                after the other, in the order of commits: the name of a field, or a function of the change; the row's
+                own key if left out).
+
+        Raises:
+            RegistrationError: Something of it cannot be; the message says what to write instead.
+        """
+        if to is None:
+            return self._decorator("durable", event, target, options)
+        options.setdefault("name", f"{event} {' '.join(map(_told, targets_of(target))) or 'anything'} to {to.name}")
+        return self.add(to.deliver, "durable", event, target, **options)
+
     def _decorator(self, phase: str, event: str, target: object, options: Mapping[str, Any]) -> Callable[[F], F]:
         if isinstance(event, FunctionType):
             raise UnknownEventError(f"The decorator needs an event: write @hooks.{phase}('save', Person).")
@@ -225,7 +264,7 @@ class Hooks:
         when = options.get("when")
         if options.get("net") is False and phase not in COMMIT_PHASES:
             raise RegistrationError(f"net=False is for the commit phases; in {phase!r} a hook sees every step anyway.")
-        return Hook(
+        hook = Hook(
             name=name,
             function=function,
             phase=phase,
@@ -241,7 +280,11 @@ class Hooks:
             protected=options.get("protected", False),
             net=options.get("net", True),
             bypass=own_policy(options.get("bypass"), f"hook {name!r} ({phase})", phase),
+            terms=_terms(options, name, phase),
         )
+        if phase != "durable" and "delivery" in hook.arguments.names:
+            raise UnknownArgumentError(f"{hook} asks for 'delivery', which only durable hooks (@hooks.durable) have.")
+        return hook
 
     def include(self, other: Hooks) -> None:
         """Register all hooks of another rule book here; later additions there do not follow.
@@ -369,10 +412,38 @@ class Hooks:
         """The hooks with those of registrations, as this process has seen them last; asks no database."""
         return self.sources.known().plan(self.plan) if self.sources.all else self.plan
 
+    def durable_hooks(self) -> dict[str, Hook]:
+        """The durable hooks by name, those of registrations as this process has seen them last: for workers."""
+        registered = self.sources.known().by_name.values() if self.sources.all else ()
+        every = (*self.plan.phase("durable"), *registered)
+        return {hook.name: hook for hook in every if hook.phase == "durable"}
+
     @property
     def adapters(self) -> tuple[Adapter, ...]:
         """What governs this rule book's writes."""
         return tuple(self._adapters)
+
+    def store(self, of: Adapter | None = None) -> Any:
+        """Where the deliveries of durable hooks wait, for workers.
+
+        Args:
+            of: Which attachment, if there are several.
+
+        Raises:
+            RegistrationError: The rule book is not attached, or to several things and none was named.
+        """
+        if of is not None:
+            return of.store
+        if len(self._adapters) != 1:
+            raise RegistrationError(
+                f"{self!r} is attached to {len(self._adapters) or 'no'} sessions"
+                + (
+                    ", so it has no deliveries. Write attach(hooks, SessionLocal) first."
+                    if not self._adapters
+                    else ": say whose deliveries are meant, with what attach() returned."
+                )
+            )
+        return self._adapters[0].store
 
     # -- looking
 
@@ -398,9 +469,8 @@ class Hooks:
         for hook in self:
             if hook.name == name:
                 return hook
-        for hook in self.sources.known():
-            if hook.name == name:
-                return hook
+        if registered := self.sources.known().by_name.get(name):
+            return registered
         raise KeyError(f"There is no hook {name!r}.{near(name, [hook.name for hook in self])}")
 
     def __repr__(self) -> str:
@@ -503,6 +573,19 @@ class Hooks:
 def _names(given: str | Callable[..., Any] | Iterable[Any]) -> tuple[str, ...]:
     several = (given,) if isinstance(given, str) or callable(given) else tuple(given)
     return tuple(one if isinstance(one, str) else one.__name__ for one in several)
+
+
+def _told(target: object) -> str:
+    return target.__name__ if isinstance(target, type) else str(target)
+
+
+def _terms(options: Mapping[str, Any], name: str, phase: str) -> Terms | None:
+    if phase == "durable":
+        return terms(options.get("retry"), options.get("key"), f"hook {name!r}")
+    for option in ("retry", "key"):
+        if options.get(option) is not None:
+            raise RegistrationError(f"{option}= is for durable hooks; hook {name!r} runs in {phase!r}, once.")
+    return None
 
 
 def _place(hook: Hook) -> str:

@@ -55,6 +55,9 @@ class Host(Protocol):
     def complete(self, changes: list[Change[Any]]) -> None:
         """Load what of these changes is not at hand: a coroutine cannot load by reading."""
 
+    def deliver(self, work: list[tuple[Hook, list[Change[Any]]]]) -> Any:
+        """Write what durable hooks are to be told of, in the transaction; may be awaitable."""
+
     def identity(self, given: object, key: Any) -> Hashable:
         """The identity of an entity, or of a model's row by key, as `Change.identity` has it."""
 

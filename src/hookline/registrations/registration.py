@@ -17,7 +17,7 @@ class Registration:
         callback: The name of the function, as it was marked with `Hooks.callback`.
         phase: When it runs.
         event: What must have happened; a group such as ``save`` stays a group.
-        target: The path of the class, or of the relation: ``shop.models.Company.boss``.
+        target: The class, or the relation, with its module: ``shop.models:Company.boss``.
         key: The primary key of the only object that it is about, as JSON has its values; None for all objects.
         when: The condition, as JSON has it; None for none.
         enabled: Whether it runs at all.
@@ -30,7 +30,7 @@ class Registration:
         source: The name of the registrations that it belongs to; empty unless they were given one.
 
     Example:
-        >>> one = Registration(12, "congratulate", "after", "update", "shop.Shipping", key=(7,))
+        >>> one = Registration(12, "congratulate", "after", "update", "shop:Shipping", key=(7,))
         >>> one.name
         'congratulate #12'
     """

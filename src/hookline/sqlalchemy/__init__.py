@@ -2,5 +2,6 @@
 
 from hookline.sqlalchemy.attachment import Attachment, attach, transaction
 from hookline.sqlalchemy.capturing import Capture, Captured, capture
+from hookline.sqlalchemy.outbox.tables import Outbox
 
-__all__ = ["Attachment", "Capture", "Captured", "attach", "capture", "transaction"]
+__all__ = ["Attachment", "Capture", "Captured", "Outbox", "attach", "capture", "transaction"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, Table, event, inspect
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.orm import InstanceState, Mapper, Session, class_mapper, scoped_session, sessionmaker
 
 from hookline.core.hook import Hook
@@ -24,6 +25,9 @@ from hookline.sqlalchemy.data import from_data, to_data
 from hookline.sqlalchemy.host import SessionHost
 from hookline.sqlalchemy.listeners import Listeners
 from hookline.sqlalchemy.names import name_of, named
+from hookline.sqlalchemy.outbox.store import Store
+from hookline.sqlalchemy.outbox.tables import Outbox
+from hookline.sqlalchemy.outbox.writing import Deliveries, Work
 from hookline.sqlalchemy.relations import SQLRelation
 from hookline.sqlalchemy.statements import older
 from hookline.sqlalchemy.tables import models_so_far
@@ -42,14 +46,21 @@ class Attachment:
         target: What was given to `attach`.
         raise_after_commit: Whether failures after COMMIT are raised to the caller of ``commit()``.
         capture: The triggers whose log the sessions read back; None if there are none.
+        outbox: The tables in which deliveries wait.
+        wakers: Called when deliveries are committed here.
     """
 
     def __init__(
-        self, book: Hooks, target: Any, *, raise_after_commit: bool = False, capture: Capture | None = None
-    ) -> None:
+        self, book: Hooks, target: Any, *, raise_after_commit: bool = False, capture: Capture | None = None,
+        outbox: Outbox | None = None,
+    ) -> None:  # fmt: skip
         self.book, self.target, self.raise_after_commit = book, target, raise_after_commit
         self.capture = capture
+        self.outbox = Outbox() if outbox is None else outbox
+        self._deliveries = Deliveries(self.outbox)
+        self.wakers: list[Callable[[], None]] = []
         self._checked: WeakSet[Engine] = WeakSet()
+        self._ready: WeakSet[Engine] = WeakSet()
         self.schema = Schema()
         self._owner, self._factory = _owner_of(target)
         self._hosts: WeakKeyDictionary[Session, SessionHost] = WeakKeyDictionary()
@@ -138,6 +149,31 @@ class Attachment:
                 self._checked.add(connection.engine)
             self.capture.begin(connection)
 
+    def begin_durable(self, connection: Connection) -> None:
+        """A connection joins a transaction: durable hooks need their tables.
+
+        Raises:
+            OutboxError: They are missing or outdated; this is looked at once for each engine.
+        """
+        if connection.engine not in self._ready and self.book.known_plan.has_phase("durable"):
+            self.outbox.check(connection)
+            self._ready.add(connection.engine)
+
+    def deliver(self, host: SessionHost, work: Work) -> None:
+        """Write what durable hooks are to be told of, in a session's transaction."""
+        self._deliveries.write(host, work)
+        if self.wakers:
+            host.open_transaction().after_commit(self._wake)
+
+    def _wake(self) -> None:
+        for wake in self.wakers:
+            wake()
+
+    @cached_property
+    def store(self) -> Store:
+        """The outbox as a worker sees it."""
+        return Store(self)
+
     def drive(self, host: SessionHost, steps: Steps[None]) -> None:
         """Run steps in a session."""
         self._listeners.drive(host, steps)
@@ -148,10 +184,7 @@ class Attachment:
         if host.asynchronous:
             outer = around(old)
             assert outer is not None
-            made = self._factory() if self._factory is not None else type(outer)()
-            new: Session = made.sync_session
-            # The proxy must live as long as the session: async hooks are given it.
-            new.info["hookline.proxy"] = made
+            new = _inner(self._factory() if self._factory is not None else type(outer)())
         else:
             new = self._factory() if self._factory is not None else type(old)()
         new.bind = old.bind
@@ -162,6 +195,19 @@ class Attachment:
         if type(old) is not type(new) or self._owner is old:
             self._adopt(new)
         return new
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the sessions are async."""
+        return is_a(self.target, "async_sessionmaker", "async_scoped_session", "AsyncSession")
+
+    def session(self) -> Session:
+        """A new session like those that it is attached to."""
+        if self._factory is None and isinstance(self._owner, Session):
+            host = self.host_of(self._owner)
+            assert host is not None
+            return self.new_session(host)
+        return _inner(self._owner() if self._factory is None else self._factory())
 
     def _adopt(self, session: Session) -> None:
         """Serve a session that was made for a hook as the one it was made for."""
@@ -252,7 +298,10 @@ class Attachment:
         Raises:
             TargetError: A target is not mapped.
             UnknownFieldError: Its condition names a field that its model does not have.
+            OutboxError: It is durable, and the tables for its deliveries are missing or outdated.
         """
+        if hook.phase == "durable":
+            self._check_outbox()
         for target in hook.targets:
             if isinstance(target, RelationSet):
                 for relation in target:
@@ -261,6 +310,17 @@ class Attachment:
                 self._check_model(hook, target)
             else:
                 self._check_relation(hook, target)
+
+    def _check_outbox(self) -> None:
+        place = self._owner if isinstance(self._owner, Session) else self._factory
+        bind = getattr(place, "bind", None) or getattr(place, "kw", {}).get("bind")
+        if isinstance(bind, Engine) and not self.asynchronous and bind not in self._ready:
+            try:
+                with bind.connect() as connection:
+                    self.outbox.check(connection)
+            except DBAPIError:  # it cannot be reached: then the first transaction says so, and is asked
+                return
+            self._ready.add(bind)
 
     def _check_model(self, hook: Hook, model: type) -> None:
         try:
@@ -306,6 +366,7 @@ def attach(
     *,
     raise_after_commit: bool = False,
     capture: Capture | None = None,
+    outbox: Outbox | None = None,
 ) -> Attachment:
     """Let a rule book govern what is written through some sessions.
 
@@ -315,15 +376,17 @@ def attach(
             session, sync or async.
         raise_after_commit: Let ``commit()`` raise what ``after_commit`` hooks raised, as an ExceptionGroup; the
             transaction is committed all the same.
-
         capture: Triggers, as `hookline.sqlalchemy.capture` makes them and ``capture.install(engine)`` has installed
             them: then raw SQL and cascades of the database reach the hooks of the commit phases, too.
+        outbox: The tables in which the deliveries of durable hooks wait; ``Outbox()`` if left out.
 
     Returns:
         The attachment, to detach it again. To attach the same rule book twice to the same target changes nothing.
 
     Raises:
         TargetError: The target is none of these, or a hook is about a class that is not mapped.
+        OutboxError: There are durable hooks, and their tables are missing or outdated. Where there is no engine to ask
+            yet, or only an async one, this is raised when the first transaction begins.
 
     Example:
         >>> from sqlalchemy.orm import sessionmaker
@@ -336,7 +399,7 @@ def attach(
     for attached in vars(owner).get(_MARK, ()):
         if attached.book is hooks:
             return attached  # type: ignore[no-any-return]
-    return Attachment(hooks, target, raise_after_commit=raise_after_commit, capture=capture)
+    return Attachment(hooks, target, raise_after_commit=raise_after_commit, capture=capture, outbox=outbox)
 
 
 def transaction(session: Any, hooks: Hooks | None = None) -> Transaction:
@@ -397,6 +460,15 @@ def _owner_of(target: Any) -> tuple[Any, Callable[[], Any] | None]:
     raise TargetError(
         f"attach() takes a sessionmaker, async_sessionmaker, scoped_session, Session class or session, not {target!r}."
     )
+
+
+def _inner(made: Any) -> Session:
+    """The sync session of one that was just made."""
+    if not is_a(made, "AsyncSession"):
+        return made  # type: ignore[no-any-return]
+    inner: Session = made.sync_session
+    inner.info["hookline.proxy"] = made  # it must live as long as the session: async hooks are given it
+    return inner
 
 
 def _own_sync_class(maker: Any) -> type[Session]:

@@ -73,7 +73,7 @@ class Concerns:
             relations.learn((mapper,))
             keys = tuple(one for one in relations.keys_of(mapper) if self.hooked(one))
             about = [*keys, *(r for p in mapper.relationships if (r := relations.of(p)) and self.hooked(r))]
-            hooks += [h for one in about for h in self.plan.link_hooks(one) if h.arguments.asynchronous]
+            hooks += [h for one in about for h in self.plan.link_hooks(one) if h.awaited]
         ripples: tuple[RelationshipProperty[Any], ...] = ()
         if self._reaches(mapper):
             ripples = tuple(prop for prop in mapper.relationships if not prop.viewonly)
@@ -110,10 +110,17 @@ class Concerns:
 
 
 class Schema:
-    """The mapped classes as one attachment knows them."""
+    """The mapped classes as one attachment knows them.
+
+    Attributes:
+        relations: Their relations.
+        tables: Their tables.
+        named: By the name that deliveries have for them, as far as they were asked for.
+    """
 
     def __init__(self) -> None:
         self._facts: dict[type, Facts] = {}
+        self.named: dict[str, type] = {}
         self.relations = Relations()
         self.tables = Tables()
         self._concerns: Concerns | None = None

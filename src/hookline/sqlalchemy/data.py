@@ -1,4 +1,4 @@
-"""Values of fields as JSON has them, and back: never pickled, and of the same type again."""
+"""Values of fields as registrations have them: JSON that a person can write, of the field's type when it is read."""
 
 from __future__ import annotations
 
@@ -6,39 +6,29 @@ import datetime as dt
 import decimal
 import enum
 import uuid
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Enum
 from sqlalchemy.types import TypeDecorator
 
 from hookline.errors import TargetError
+from hookline.sqlalchemy.outbox.values import CannotTravelError, arrived, plain, travelling, typed
 
 if TYPE_CHECKING:
     from sqlalchemy import Column
 
-_READ: Final[dict[str, tuple[type, Callable[[Any], Any]]]] = {
-    "uuid": (uuid.UUID, uuid.UUID),
-    "datetime": (dt.datetime, dt.datetime.fromisoformat),
-    "date": (dt.date, dt.date.fromisoformat),
-    "time": (dt.time, dt.time.fromisoformat),
-    "decimal": (decimal.Decimal, lambda data: decimal.Decimal(str(data))),
-    "bytes": (bytes, bytes.fromhex),
+_AS_TEXT: Final = {
+    dt.datetime: "datetime",
+    dt.date: "date",
+    dt.time: "time",
+    decimal.Decimal: "decimal",
+    uuid.UUID: "uuid",
 }
-"""By tag: the type, and how it is made of its text."""
-
-_WRITE: Final[dict[type, Callable[[Any], str]]] = {
-    uuid.UUID: str,
-    dt.datetime: dt.datetime.isoformat,
-    dt.date: dt.date.isoformat,
-    dt.time: dt.time.isoformat,
-    decimal.Decimal: lambda value: str(value.normalize()),
-    bytes: bytes.hex,
-}
+"""The types that a person writes as text, by the names that JSON has for them."""
 
 
 def to_data(whose: str, column: Column[Any] | None, value: Any) -> Any:
-    """A value as JSON has it: itself if JSON knows it, the name of an enum's member, else its text with its type.
+    """A value as JSON has it; a member of the column's enum by its name, and each value in one form only.
 
     Args:
         whose: The field, for errors.
@@ -48,19 +38,18 @@ def to_data(whose: str, column: Column[Any] | None, value: Any) -> Any:
     Raises:
         TargetError: It is of no type that can be kept.
     """
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    if isinstance(value, enum.Enum):
-        members = _members(column)
-        if members is not None and isinstance(value, members):
-            return value.name
-    for tag, (kind, _) in _READ.items():
-        if type(value) is kind:
-            return {tag: _WRITE[kind](value)}
-    raise TargetError(
-        f"{whose}: {value!r} is a {type(value).__name__}, which cannot be kept as data. What can is: None, bool, int, "
-        f"float, str, members of the column's enum, and {', '.join(kind.__name__ for kind, _ in _READ.values())}."
-    )
+    members = _members(column)
+    if members is not None and isinstance(value, members):
+        return value.name
+    if isinstance(value, decimal.Decimal):
+        value = value.normalize()
+    try:
+        return plain(value) if column is None else travelling(column.type, value)
+    except (CannotTravelError, TypeError, ValueError, AttributeError) as error:
+        raise TargetError(
+            f"{whose}: {value!r} is a {type(value).__name__}, which cannot be kept as data. Give a value of the "
+            f"field's own type; it must be one that JSON, or the column's type, can make plain."
+        ) from error
 
 
 def from_data(whose: str, column: Column[Any] | None, data: Any) -> Any:
@@ -74,20 +63,17 @@ def from_data(whose: str, column: Column[Any] | None, data: Any) -> Any:
     Raises:
         TargetError: It is no value of the column's type.
     """
+    if data is None:
+        return None
     members, kind = _members(column), _kind(column)
     try:
         if isinstance(data, dict):
-            ((tag, text),) = data.items()
-            data = _READ[tag][1](text)
-        elif data is None:
-            return None
+            data = typed(data) if column is None else arrived(column.type, data)
         elif members is not None:
             return members[data] if data in members.__members__ else members(data)
-        else:
-            read = next((read for wanted, read in _READ.values() if kind is wanted), None)
-            if read is not None:
-                return read(data)
-    except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+        elif kind in _AS_TEXT:
+            return typed({f"${_AS_TEXT[kind]}": str(data) if kind is decimal.Decimal else data})
+    except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
         wanted = "a value" if members is None and kind is None else (members or kind or object).__name__
         raise TargetError(f"{whose}: {data!r} cannot be read as {wanted}: {error}.") from error
     if kind is float and type(data) is int:
@@ -113,4 +99,4 @@ def _kind(column: Column[Any] | None) -> type | None:
         kind = column.type.python_type
     except NotImplementedError:
         return None
-    return kind if kind in (bool, int, float, str) or kind in _WRITE else None
+    return kind if kind in (bool, bytes, int, float, str) or kind in _AS_TEXT else None

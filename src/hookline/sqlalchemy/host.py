@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hookline.core.registered import Registered
     from hookline.sqlalchemy.attachment import Attachment
     from hookline.sqlalchemy.concern import Schema
+    from hookline.sqlalchemy.outbox.writing import Work
     from hookline.sqlalchemy.statements.chunks import Reader
     from hookline.sqlalchemy.statements.door import Followed
 
@@ -170,6 +171,10 @@ class SessionHost:
     def observer(self) -> Stir:
         """What finds out who made what pending."""
         return self.stir
+
+    def deliver(self, work: Work) -> None:
+        """Write what durable hooks are to be told of."""
+        self.attachment.deliver(self, work)
 
     def identity(self, given: object, key: Any) -> Hashable:
         """The identity of an entity, or of a model's row by key."""

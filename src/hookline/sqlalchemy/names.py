@@ -10,18 +10,19 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.attributes import QueryableAttribute
 
 from hookline.errors import TargetError
+from hookline.sqlalchemy.tables import class_name
 
 
 def name_of(target: object) -> str | None:
-    """The path of a mapped class; of an attribute, that of its class and the attribute's name.
+    """The name of a mapped class with its module; of an attribute, that of its class and the attribute's name.
 
     Example:
         >>> name_of(Company), name_of(Company.name)
-        ('tests.sqlalchemy.harness.Company', 'tests.sqlalchemy.harness.Company.name')
+        ('tests.sqlalchemy.harness:Company', 'tests.sqlalchemy.harness:Company.name')
     """
     if isinstance(target, type):
         mapped = isinstance(inspect(target, raiseerr=False), Mapper)
-        return f"{target.__module__}.{target.__qualname__}" if mapped else None
+        return class_name(target) if mapped else None
     if isinstance(target, QueryableAttribute):
         return f"{name_of(target.class_)}.{target.key}"
     return None
@@ -49,7 +50,8 @@ def named(name: str, models: Iterable[type]) -> Any:
 
 
 def _class_named(name: str, models: list[type]) -> type | None:
-    paths = {model: f"{model.__module__}.{model.__qualname__}" for model in models}
+    paths = {model: class_name(model).replace(":", ".") for model in models}
+    name = name.replace(":", ".")
     last = name.rpartition(".")[2]
     for alike in (
         [model for model, path in paths.items() if path == name],

@@ -76,6 +76,20 @@ class ReadBack:
         host.accounted = len(tx.steps)
         return True
 
+    def of_others(self, captured: Iterable[Captured]) -> list[Change[Any]]:
+        """The changes that somebody else's transaction made, in order.
+
+        Args:
+            captured: Of one transaction.
+        """
+        parts = [part for one in captured for part in self._parts(one)]
+        self._order = {id(one): number for number, one in enumerate(parts)}
+        write = StatementWrite(self.host, DOOR)
+        write.rows = [change for change in self._rows(write, parts) if write.concerns.of(change.model) is not None]
+        links = self._links(write, parts) if write.concerns.links else ()
+        followed = (change for change in write.rows if change.followed)
+        return sorted((*followed, *links), key=self._when)
+
     def _keep(self, write: StatementWrite) -> None:
         """Keep the changes for the commit phases: each before those that hooks were told of later of the same row."""
         tx = write.tx

@@ -39,6 +39,7 @@ class Tables:
         self._mappers: frozenset[Mapper[Any]] = frozenset()
         self._named: dict[str, list[Table]] = {}
         self._metadata: set[MetaData] = set()
+        self._classes: dict[str, type] = {}
         self._learned = (-1, 0)
 
     def named(self, write: Write, connection: Connection) -> list[Table]:
@@ -89,6 +90,11 @@ class Tables:
         self._learn()
         return [mapper for mapper in self._mappers if any(one.metadata is table.metadata for one in _tables_of(mapper))]
 
+    def classes(self) -> dict[str, type]:
+        """The mapped classes, by module and name."""
+        self._learn()
+        return self._classes
+
     def _tables(self) -> dict[str, list[Table]]:
         self._learn()
         return self._named
@@ -103,7 +109,13 @@ class Tables:
         tables = [table for metadata in self._metadata for table in metadata.tables.values()]
         for table in tables:
             named.setdefault(table.name.lower(), []).append(table)
+        self._classes = {class_name(mapper.class_): mapper.class_ for mapper in mappers}
         self._mappers, self._named, self._learned = mappers, named, (count, len(tables))
+
+
+def class_name(model: type) -> str:
+    """What a class is called where its name is kept."""
+    return f"{model.__module__}:{model.__qualname__}"
 
 
 def _tables_of(mapper: Mapper[Any]) -> Iterator[Table]:

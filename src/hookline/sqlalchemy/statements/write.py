@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hookline.sqlalchemy.relations import SQLRelation
     from hookline.sqlalchemy.statements.change import StatementChange
 
-_LATER: Final = ("after", "before_commit", "after_commit", "after_rollback")
+_LATER: Final = ("after", "before_commit", "after_commit", "after_rollback", "durable")
 
 
 class StatementWrite(Write):

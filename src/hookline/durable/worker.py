@@ -1,0 +1,452 @@
+"""The worker: runs durable hooks for what was committed, until each delivery is done or dead."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import datetime as dt
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Self, TypeVar
+
+from hookline.core.hook import Hook
+from hookline.core.registry import Hooks
+from hookline.durable.board import Board
+from hookline.durable.progress import Progress
+from hookline.durable.store import Store
+from hookline.errors import LeaseLostError, RegistrationError
+
+R = TypeVar("R")
+log = logging.getLogger("hookline.worker")
+
+_MARKING: Final = 0.1
+"""Seconds that a delivery whose hook did not touch the database may wait to be marked done with others."""
+
+_TENDING: Final = 60.0
+"""Seconds between looks at what nobody can run, and at what can be pruned."""
+
+_RELAYING: Final = 0.5
+"""Seconds between looks at what others have written."""
+
+_RELAYED: Final = 1000
+"""Transactions of others that are relayed at once."""
+
+
+class Worker:
+    """Runs the durable hooks of a rule book.
+
+    It claims deliveries in batches, runs their hooks side by side, and marks each one done in the transaction in which
+    its hook writes. A hook that does not touch the database has none; such deliveries are marked done together, a tenth
+    of a second later at most.
+
+    Where the sessions are sync, hooks run in threads, and async hooks in the worker's event loop. Where they are async,
+    everything runs in the event loop.
+
+    Args:
+        hooks: The rule book; it must be attached.
+        of: Which attachment, if there are several.
+        concurrency: How many deliveries run at the same time.
+        batch: How many are claimed at once; ten times ``concurrency`` if left out.
+        lease: Seconds after which others take over what a worker has claimed, if nothing is heard of it.
+        poll: Seconds between looks, at most, while nothing happens. Where the database calls, that is the net.
+        keep: How long done deliveries are kept; None for ever.
+        grace: Seconds that running hooks have to end when it is told to stop.
+        health_file: A file that is touched as long as all is well, for those that watch over it.
+        name: Its name in the database; of host, process and a number if left out.
+
+    Attributes:
+        progress: What it has done so far.
+
+    Raises:
+        RegistrationError: The rule book is not attached, or to several things and none was named.
+
+    Example:
+        >>> worker = Worker(hooks, concurrency=4)  # doctest: +SKIP
+        >>> worker.run()  # until SIGTERM or SIGINT  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, hooks: Hooks, *, of: Any = None, concurrency: int = 10, batch: int | None = None, lease: float = 30.0,
+        poll: float = 5.0, keep: dt.timedelta | None = dt.timedelta(days=7), grace: float = 30.0,
+        health_file: str | os.PathLike[str] | None = None, name: str | None = None,
+    ) -> None:  # fmt: skip
+        if concurrency < 1 or (batch is not None and batch < 1):
+            raise RegistrationError(f"concurrency and batch are at least 1, not {concurrency!r} and {batch!r}.")
+        if lease <= 0 or poll <= 0:
+            raise RegistrationError(f"lease and poll are seconds, more than 0, not {lease!r} and {poll!r}.")
+        self.hooks, self.concurrency, self.lease, self.poll = hooks, concurrency, lease, poll
+        self.batch = 10 * concurrency if batch is None else batch
+        self.keep, self.grace = keep, grace
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{random.randrange(1 << 24):06x}"  # noqa: S311
+        self.progress = Progress()
+        self._health_file = None if health_file is None else Path(health_file)
+        self._store: Store = hooks.store(of)
+        self._board = Board()
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: asyncio.Event = asyncio.Event()
+        self._pool: ThreadPoolExecutor | None = None
+        self._thread: threading.Thread | None = None
+        self._slots: set[asyncio.Task[None]] = set()
+        self._tended = self._relay_at = 0.0
+
+    # -- ways to run it
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT, then let running hooks end, and return.
+
+        A second signal does not wait for them.
+        """
+        self._stopping = False
+
+        async def until_told() -> None:
+            loop = asyncio.get_running_loop()
+            for one in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(one, self._told)
+            try:
+                await self.serve()
+            finally:
+                for one in (signal.SIGTERM, signal.SIGINT):
+                    loop.remove_signal_handler(one)
+
+        asyncio.run(until_told())
+
+    def start(self) -> Self:
+        """Run in a thread of this process, until `stop`; as a context manager, for the time of a block."""
+        if self._thread is not None:
+            raise RegistrationError(f"{self!r} runs already.")
+        if self._store.one_thread:
+            raise RegistrationError(
+                "A database of SQLite in memory belongs to the thread that made it, so no worker can run beside it. "
+                "Call worker.run_until_idle() in that thread, or keep the database in a file."
+            )
+        self._stopping = False
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(lambda: asyncio.run(self.serve()),), name=f"hookline worker {self.name}"
+        )
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Claim no more, let running hooks end, give back the rest; of `start`: wait for that."""
+        self._stopping = True
+        self._call()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def run_until_idle(self) -> int:
+        """Run what is due now, and what becomes due by that, and return; for tests, and for jobs that a clock starts.
+
+        Returns:
+            How many deliveries are done.
+        """
+        self._stopping = False
+        before = self.progress.done
+        asyncio.run(self.serve(until_idle=True))
+        return self.progress.done - before
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name} of {self.hooks!r}>"
+
+    def _told(self) -> None:
+        if self._stopping:
+            log.warning("told to stop again: not waiting for %d running hooks", self._board.running)
+            os._exit(1)
+        log.info("told to stop: waiting for %d running hooks", self._board.running)
+        self.stop()
+
+    # -- the loop
+
+    async def serve(self, *, until_idle: bool = False) -> None:
+        """Run as a task of an application, until `stop` or until it is cancelled.
+
+        Args:
+            until_idle: Return as soon as nothing is due.
+        """
+        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
+        threads = 1 if self._store.one_thread else self.concurrency + 2
+        self._pool = None if self._store.asynchronous else ThreadPoolExecutor(threads, "hookline")
+        await self._do(self._store.check)
+        await self._see_registrations()
+        silence = self._store.listen(self._call)
+        heart = asyncio.create_task(self._beat())
+        marking = asyncio.create_task(self._mark_now_and_then())
+        log.info("%s runs %s", self.name, ", ".join(self._names()) or "nothing: there are no durable hooks")
+        try:
+            await self._claim_and_run(until_idle)
+        finally:
+            silence()
+            await self._drain()
+            for task in (marking, heart):
+                task.cancel()
+            await asyncio.gather(marking, heart, return_exceptions=True)
+            if self._pool is not None:
+                self._pool.shutdown()
+            log.info("%s stopped: %s", self.name, self.progress)
+
+    async def _claim_and_run(self, until_idle: bool) -> None:
+        wait = _Patience(self.poll, self._store.kind)
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                found = await self._relay_now_and_then() + await self._refill()
+                await self._tend()
+            except Exception:  # the database may be away: whatever it is, it is tried again, and said
+                log.exception("%s cannot claim deliveries; trying again", self.name)
+                found = 0
+            self._healthy()
+            if self._board.ready or self._slots:
+                wait.reset()
+                await self._until_room()
+            elif not found:
+                if until_idle:
+                    return
+                await self._until_due(wait)
+
+    async def _relay_now_and_then(self) -> int:
+        if not self._store.relays or monotonic() < self._relay_at:
+            return 0
+        found = await self._do(self._store.relay, _RELAYED)
+        self._relay_at = 0.0 if found else monotonic() + min(_RELAYING, self.poll)
+        return found
+
+    async def _see_registrations(self) -> None:
+        """Know the durable hooks that were registered at run time, by whichever process."""
+        if self.hooks.sources.all:
+            await self._do(self._store.see_registrations)
+
+    def _names(self) -> list[str]:
+        return list(self.hooks.durable_hooks())
+
+    async def _refill(self) -> int:
+        """Claim what there is room for, and set slots to work; returns how many were claimed."""
+        room = self.batch - len(self._board.held())
+        await self._see_registrations()
+        claims = [] if room <= 0 else await self._do(self._store.take, self.name, self._names(), room, self.lease)
+        self._board.put(claims)
+        for _ in range(min(self._board.ready, self.concurrency - len(self._slots))):
+            slot = asyncio.create_task(self._do(self._work))
+            self._slots.add(slot)
+            slot.add_done_callback(self._slot_ended)
+        return len(claims)
+
+    def _slot_ended(self, slot: asyncio.Task[None]) -> None:
+        self._slots.discard(slot)
+        self._wake.set()
+        if not slot.cancelled() and slot.exception() is not None:
+            log.error("a slot of %s failed", self.name, exc_info=slot.exception())
+
+    async def _until_room(self) -> None:
+        """Until a slot has nothing to do, or there is more to claim."""
+        await self._first(self._wake.wait(), self.poll)
+
+    async def _until_due(self, wait: _Patience) -> None:
+        due = await self._do(self._store.next_due, self._names())
+        if self._store.relays:
+            due = min(due or self.poll, max(self._relay_at - monotonic(), 0.0))
+        await self._first(self._wake.wait(), wait.seconds(due))
+
+    async def _first(self, event: Any, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(event, seconds)
+        except TimeoutError:
+            return
+
+    async def _drain(self) -> None:
+        """Give back what has not begun, and wait for what has."""
+        await self._safely(self._store.give_back, self._board.take_waiting())
+        if self._slots:
+            _, late = await asyncio.wait(self._slots, timeout=self.grace)
+            if late:
+                log.warning(
+                    "%d hooks of %s did not end in %s s; others will run them", len(late), self.name, self.grace
+                )
+        await self._safely(self._mark, None)
+
+    async def _safely(self, function: Callable[..., object], argument: Any) -> None:
+        try:
+            await self._do(function, argument)
+        except Exception:  # it is stopping: leases end by themselves, and others do the rest
+            log.exception("%s could not leave everything in order", self.name)
+
+    async def _do(self, function: Callable[..., R], *arguments: Any) -> R:
+        if self._pool is None:
+            return await self._store.call(function, *arguments)
+        if self._store.one_thread:
+            return function(*arguments)
+        assert self._loop is not None
+        context = contextvars.copy_context()
+        return await self._loop.run_in_executor(self._pool, lambda: context.run(function, *arguments))
+
+    def _call(self) -> None:
+        """Wake it; from any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._wake.set)
+
+    # -- one slot
+
+    def _work(self) -> None:
+        """Run one delivery after the other, as long as there is one that may run."""
+        while not self._stopping and (claim := self._board.next()) is not None:
+            hook = self._hook(claim.hook)
+            if hook is None:  # it was taken out meanwhile
+                self._store.give_back([claim, *self._board.behind(claim)])
+                self._board.ended(claim)
+                continue
+            self._run(claim, hook)
+            if self._board.unmarked >= self.batch:
+                self._mark(None)
+
+    def _hook(self, name: str) -> Hook | None:
+        return self.hooks.durable_hooks().get(name)
+
+    def _run(self, claim: Any, hook: Hook) -> None:
+        assert hook.terms is not None
+        marked = True
+        try:
+            if claim.attempt > hook.terms.retry.max_attempts:
+                raise _WorkersDiedError(f"it was begun {claim.attempt - 1} times, and each time its worker died")
+            marked = self._store.run(claim, hook, self._wait)
+            self.progress.ran()
+        except LeaseLostError as error:
+            self.progress.lost += 1
+            log.warning("%s", error)
+            self._board.behind(claim)
+        except Exception as error:  # noqa: BLE001 - the hook's own: kept, logged, and tried again on its terms
+            self._failed(claim, hook, error)
+        self._board.ended(claim, marked=marked)
+
+    def _failed(self, claim: Any, hook: Hook, error: Exception) -> None:
+        assert hook.terms is not None
+        retry = hook.terms.retry
+        again = retry.tries_again(error, claim.attempt)
+        delay = retry.delay(claim.attempt, random.random()) if again else None  # noqa: S311
+        behind = self._board.behind(claim) if again else []
+        told = "".join(traceback.format_exception(error))
+        try:
+            own = self._store.failed(claim, told, delay, behind)
+        except Exception:  # the database is away: the lease ends, and the delivery is tried again
+            log.exception("%s could not say that delivery %d of %s failed", self.name, claim.id, hook)
+            return
+        if not own:
+            self.progress.lost += 1
+            return
+        self.progress.failed += 1
+        if again:
+            log.warning(
+                "delivery %d of %s failed, attempt %d of %d, again in %.1f s: %s",
+                claim.id, hook, claim.attempt, retry.max_attempts, delay, error,
+            )  # fmt: skip
+        else:
+            self.progress.dead += 1
+            log.error("delivery %d of %s is dead after %d attempts", claim.id, hook, claim.attempt, exc_info=error)
+
+    def _wait(self, awaitable: Awaitable[Any]) -> Any:
+        """What an async hook gives: from a thread, the worker's loop runs it."""
+        if self._store.asynchronous:
+            return self._store.wait(awaitable)
+        assert self._loop is not None
+
+        async def run() -> Any:
+            return await awaitable
+
+        if self._store.one_thread:  # it is this one, and the loop's: the coroutine gets a loop of its own elsewhere
+            assert self._pool is not None
+            return self._pool.submit(lambda: asyncio.run(run())).result()
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    # -- now and then
+
+    def _mark(self, _: object) -> None:
+        claims = self._board.take_unmarked()
+        if claims:
+            count = self._store.done(claims)
+            if count < len(claims):
+                self.progress.lost += len(claims) - count
+                log.warning("%d deliveries had been taken by other workers before they were done", len(claims) - count)
+
+    async def _mark_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_MARKING)
+            if self._board.unmarked:
+                try:
+                    await self._do(self._mark, None)
+                except Exception:  # their leases end, and they run again: at least once is what was promised
+                    log.exception("%s could not mark deliveries as done", self.name)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self.lease / 3)
+            held = self._board.held()
+            try:
+                if held:
+                    await self._do(self._store.extend, held, self.lease)
+            except Exception:  # tried again before the lease ends
+                log.exception("%s could not extend its leases", self.name)
+            else:
+                self._healthy()
+            self.progress.tell(log, self.name)
+
+    async def _tend(self) -> None:
+        if self._tended and monotonic() - self._tended < _TENDING:
+            return
+        self._tended = monotonic()
+        for name, count in (await self._do(self._store.unknown, self._names())).items():
+            log.warning(
+                "%d deliveries wait for hook %r, which this rule book does not have. They wait until it is there again "
+                "under that name, or are cancelled.", count, name,
+            )  # fmt: skip
+        if self.keep is not None:
+            await self._do(self._store.prune, self.keep)
+
+    def _healthy(self) -> None:
+        if self._health_file is not None:
+            self._health_file.touch()
+
+
+class _WorkersDiedError(Exception):
+    """A delivery that no worker survives."""
+
+
+class _Patience:
+    """How long to wait while nothing happens.
+
+    Args:
+        longest: Seconds.
+        kind: The kind of database: where none calls, it is asked often as long as much happens.
+    """
+
+    def __init__(self, longest: float, kind: str) -> None:
+        self._longest, self._shortest = longest, longest if kind == "postgresql" else min(0.02, longest)
+        self._next = self._shortest
+
+    def reset(self) -> None:
+        """Something happened."""
+        self._next = self._shortest
+
+    def seconds(self, due: float | None) -> float:
+        """Until the next look.
+
+        Args:
+            due: When the next delivery is due; None if none is waiting.
+        """
+        now, self._next = self._next, min(self._next * 2, self._longest)
+        return now if due is None else min(now, max(due, 0.001))

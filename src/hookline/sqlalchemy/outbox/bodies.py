@@ -1,0 +1,198 @@
+"""A change as JSON, and a change again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hookline.core.change import Change
+from hookline.core.link import LinkChange
+from hookline.errors import DeliveryError
+from hookline.sqlalchemy.mapped import WRITTEN
+from hookline.sqlalchemy.outbox.values import CannotTravelError, arrived, plain, travelling, typed
+from hookline.sqlalchemy.relations import RowEnd
+from hookline.sqlalchemy.statements.change import StatementChange
+from hookline.sqlalchemy.statements.write import StatementWrite
+from hookline.sqlalchemy.tables import class_name
+
+if TYPE_CHECKING:
+    from hookline.core.hook import Hook
+    from hookline.core.registry import Hooks
+    from hookline.sqlalchemy.concern import Schema
+    from hookline.sqlalchemy.facts import Facts
+    from hookline.sqlalchemy.host import SessionHost
+
+Body = dict[str, Any]
+
+
+class Writer:
+    """Makes bodies of changes.
+
+    Args:
+        schema: The mapped classes.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    def json(self, changes: Change[Any] | Sequence[Change[Any]]) -> str:
+        """One change, or a list of them."""
+        several = not isinstance(changes, Change)
+        made = [self._body(change) for change in changes] if several else self._body(changes)  # type: ignore[union-attr, arg-type]
+        return msgspec.json.encode(made).decode()
+
+    def lane(self, hook: Hook, change: Change[Any]) -> str:
+        """What deliveries of one hook are kept in order by.
+
+        Raises:
+            DeliveryError: ``key=`` gave something that cannot travel.
+        """
+        assert hook.terms is not None
+        try:
+            if hook.terms.key is not None:
+                return msgspec.json.encode(plain(hook.terms.key(change))).decode()
+            if isinstance(change, LinkChange):
+                near, far = change.ends
+                row: Any = [change.kind.name_from("near"), near.identity[1], far.identity[1]]  # type: ignore[index]
+            else:
+                facts = self._schema.facts(change.model)
+                row = [facts.root.__name__, list(change.identity[1])]  # type: ignore[index]
+            return msgspec.json.encode(plain(row)).decode()
+        except CannotTravelError as error:
+            raise DeliveryError(
+                f"{hook}: the key of {change!r} cannot be kept: {error} has no place in JSON."
+            ) from None
+
+    def _body(self, change: Change[Any]) -> Body:
+        body: Body = {"event": change.event, "model": class_name(change.model), "door": change.door}
+        if change.depth:
+            body["depth"] = change.depth
+        if change.cause is not None:
+            body["cause"] = change.cause.name
+        if isinstance(change, LinkChange):
+            near, far = change.ends
+            body |= {"relation": change.relation, "side": change.side, "near": _end(near), "far": _end(far)}
+            return body
+        facts = self._schema.facts(change.model)
+        if change.event != "insert":
+            body["old"] = self._row(facts, change, change.old)
+        if change.event != "delete":
+            body["new"] = self._row(facts, change, change.new)
+        if change.event == "update":  # what did not change is in the new row
+            new = body["new"]
+            body["old"] = {name: value for name, value in body["old"].items() if name not in new or new[name] != value}
+        return body
+
+    def _row(self, facts: Facts, change: Change[Any], values: Mapping[str, Any]) -> Body:
+        row: Body = {}
+        for name, column in facts.columns.items():
+            value = values[name]
+            if value is None or type(value) in (str, int, bool):
+                row[name] = value
+                continue
+            try:
+                row[name] = travelling(column.type, value)
+            except CannotTravelError as error:
+                raise DeliveryError(
+                    f"{change!r} cannot be delivered: {facts.model.__name__}.{name} is {error} and has no place in "
+                    f"JSON. Give the column a TypeDecorator that makes a plain value of it."
+                ) from None
+        return row
+
+
+def _end(end: Any) -> Body:
+    return {"model": class_name(end.model), "names": list(end.names), "values": plain(list(end.values))}
+
+
+class Reader:
+    """Makes changes of bodies, in the session in which a hook is going to run.
+
+    Args:
+        host: The session.
+        hook: Whose delivery it is.
+    """
+
+    def __init__(self, host: SessionHost, hook: Hook) -> None:
+        self._host, self._hook = host, hook
+        self._write = StatementWrite(host, "delivery")
+
+    def changes(self, body: bytes | str) -> Change[Any] | list[Change[Any]]:
+        """What `Writer.json` was given.
+
+        Raises:
+            DeliveryError: Its class is not there any more.
+        """
+        made = msgspec.json.decode(body)
+        return [self._change(one) for one in made] if isinstance(made, list) else self._change(made)
+
+    def _change(self, body: Body) -> Change[Any]:
+        change = self._link(body) if "relation" in body else self._row(body)
+        change.door, change.depth = body["door"], body.get("depth", 0)
+        change.cause = _find(self._host.attachment.book, body.get("cause"))
+        return change
+
+    def _row(self, body: Body) -> Change[Any]:
+        facts = self._host.schema.facts(self._model(body["model"]))
+        new = _arrived(facts, body.get("new", {}))
+        old = _arrived(facts, body.get("old", {}))
+        if body["event"] == "update":
+            old = {**new, **old}
+        change = StatementChange.known(body["event"], facts, self._write, old, new)
+        change.stage = WRITTEN
+        return change
+
+    def _link(self, body: Body) -> Change[Any]:
+        schema = self._host.schema
+        subject = self._model(body["model"])
+        schema.relations.learn((schema.facts(subject).mapper,))
+        relation = next((one for one in schema.relations if self._is_meant(one, subject, body)), None)
+        if relation is None:
+            raise self._gone(f"the relation {subject.__name__}.{body['relation']}")
+        near, far = (self._end(body[side]) for side in ("near", "far"))
+        change = LinkChange(body["event"], relation, near, far, tx=self._write.tx)
+        return change.seen_from(body["side"])
+
+    def _is_meant(self, relation: Any, subject: type, body: Body) -> bool:
+        model = relation.near_model if body["side"] == "near" else relation.far_model
+        return relation.name_from(body["side"]) == body["relation"] and issubclass(subject, model)
+
+    def _end(self, body: Body) -> RowEnd:
+        facts = self._host.schema.facts(self._model(body["model"]))
+        return RowEnd(self._host, facts, tuple(body["names"]), None, tuple(typed(body["values"])))
+
+    def _model(self, name: str) -> type:
+        """A class by name; one that has moved to another module is found if no other has its name."""
+        schema = self._host.schema
+        known = schema.named.get(name)
+        if known is None:
+            known = schema.named[name] = self._find_model(name)
+        return known
+
+    def _find_model(self, name: str) -> type:
+        classes = self._host.schema.tables.classes()
+        if name in classes:
+            return classes[name]
+        alike = [model for known, model in classes.items() if known.partition(":")[2] == name.partition(":")[2]]
+        if len(alike) == 1:
+            return alike[0]
+        raise self._gone(f"the class {name.replace(':', '.')}")
+
+    def _gone(self, what: str) -> DeliveryError:
+        return DeliveryError(
+            f"A delivery of {self._hook} is about {what}, which this process does not know. "
+            f"Import the module that defines it before the worker starts; if it is gone for good, cancel the delivery."
+        )
+
+
+def _arrived(facts: Facts, row: Body) -> Body:
+    columns = facts.columns
+    return {name: arrived(columns[name].type, value) for name, value in row.items() if name in columns}
+
+
+def _find(book: Hooks, name: str | None) -> Hook | None:
+    try:
+        return None if name is None else book[name]
+    except KeyError:  # it is not there any more
+        return None

@@ -1,0 +1,277 @@
+"""What workers ask of an outbox: which deliveries they may run, and what became of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from hookline.sqlalchemy.outbox.clock import later, now
+from hookline.sqlalchemy.outbox.tables import DEAD, DONE, PENDING, RUNNING, Outbox
+
+_CLAIMING: Final = 0x686F_6F6B_6C69
+"""The number of the lock under which workers claim, one after the other: see `Claims.take`."""
+
+_MANY: Final = 500
+"""Ids in one statement."""
+
+
+class Claim(NamedTuple):
+    """A delivery that one worker runs.
+
+    Attributes:
+        id: Its number in this database.
+        hook: The hook's name.
+        lane: What it is kept in order by.
+        body: The changes, as JSON.
+        attempt: Which try this is, from 1.
+        created_at: When it was written.
+        token: What only this claim has: who has lost its lease cannot end it any more.
+    """
+
+    id: int
+    hook: str
+    lane: str
+    body: str
+    attempt: int
+    created_at: dt.datetime
+    token: str
+
+
+class Claims:
+    """The statements of workers on one outbox.
+
+    Args:
+        outbox: The tables.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self._table = outbox.deliveries
+
+    def take(self, connection: Connection, worker: str, hooks: Sequence[str], limit: int, lease: float) -> list[Claim]:
+        """Claim deliveries that may run now, in the order in which they must.
+
+        A delivery may run if it is due, or its worker's lease is over, and every unfinished one before it in its lane
+        is claimed along with it. To know that, each worker must see what the others have claimed: they claim one after
+        the other.
+
+        Args:
+            connection: In a transaction of its own.
+            worker: Who claims.
+            hooks: The names of the hooks that the worker knows.
+            limit: How many at most.
+            lease: Seconds for which they are its own, unless it says again that it is alive.
+        """
+        if not hooks:
+            return []
+        self._one_at_a_time(connection)
+        c = self._table.c
+        found = connection.execute(self._due(hooks, limit)).all()
+        if not found:
+            return []
+        ids = self._in_order([(row[0], row[1], row[2]) for row in found], connection)
+        if not ids:
+            return []
+        token = f"{worker}/{secrets.token_hex(4)}"
+        claimed = (
+            update(self._table)
+            .where(c.id.in_(bindparam("ids", expanding=True)), c.state <= RUNNING, c.due_at <= now())
+            .values(state=RUNNING, attempts=c.attempts + 1, due_at=later(bindparam("lease")), worker=token)
+            .returning(c.id, c.hook, c.lane, c.body, c.attempts, c.created_at)
+        )
+        claims: list[Claim] = []
+        for some in _parts(ids):
+            claims += [Claim(*row, token) for row in connection.execute(claimed, {"ids": some, "lease": lease})]  # type: ignore[call-arg]
+        return sorted(claims)
+
+    def _one_at_a_time(self, connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            key = f"{self.outbox.schema or ''}.{self.outbox.prefix}"
+            lock = select(func.pg_advisory_xact_lock(func.hashtextextended(literal(key), literal(_CLAIMING))))
+            connection.execute(lock)
+        elif connection.dialect.name == "sqlite":  # become the writer
+            connection.execute(self._table.update().where(text("0")).values(state=PENDING))
+
+    def _due(self, hooks: Sequence[str], limit: int) -> Select[Any]:
+        """Hook by hook, so that an index gives each one's in order, and what nobody can run is not even looked at."""
+        c, earlier = self._table.c, self._table.alias()
+        held_back = (
+            select(literal(1))
+            .where(
+                earlier.c.hook == c.hook, earlier.c.lane == c.lane, earlier.c.id < c.id,
+                earlier.c.state <= RUNNING, earlier.c.due_at > now(),
+            )
+            .exists()
+        )  # fmt: skip
+        each = [
+            select(c.id, c.hook, c.lane, c.due_at)
+            .where(c.hook == hook, c.state <= RUNNING, c.due_at <= now(), ~held_back)
+            .order_by(c.due_at, c.id)
+            .limit(limit)
+            .subquery()
+            for hook in hooks
+        ]
+        if len(each) == 1:
+            return select(each[0])
+        every = union_all(*(select(one) for one in each)).subquery()
+        return select(every).order_by(every.c.due_at, every.c.id).limit(limit)
+
+    def _in_order(self, found: Sequence[tuple[int, str, str]], connection: Connection) -> list[int]:
+        """Those of the deliveries before which nothing in their lanes is left out."""
+        c = self._table.c
+        ids = {number for number, _, _ in found}
+        last: dict[tuple[str, str], int] = {}
+        for number, hook, lane in found:
+            last[hook, lane] = max(last.get((hook, lane), number), number)
+        left_out: dict[tuple[str, str], int] = {}
+        lanes, end = list(last), max(last.values())
+        for start in range(0, len(lanes), _MANY):
+            some = lanes[start : start + _MANY]
+            query = select(c.id, c.hook, c.lane).where(
+                c.state <= RUNNING,
+                c.id < end,
+                or_(*(and_(c.hook == hook, c.lane.in_(names)) for hook, names in _by_hook(some).items())),
+            )
+            for number, hook, lane in connection.execute(query):
+                if number not in ids and number < last[hook, lane]:
+                    left_out[hook, lane] = min(left_out.get((hook, lane), number), number)
+        return [number for number, hook, lane in found if number < left_out.get((hook, lane), number + 1)]
+
+    def next_due(self, connection: Connection, hooks: Sequence[str]) -> float | None:
+        """Seconds until the next delivery is due, as far as is known; None if none is waiting."""
+        if not hooks:
+            return None
+        c = self._table.c
+        query = select(func.min(c.due_at)).where(c.hook.in_(hooks), c.state <= RUNNING)
+        moment, here = connection.execute(select(query.scalar_subquery(), now())).one()
+        return None if moment is None else max((moment - here).total_seconds(), 0.0)
+
+    def unknown(self, connection: Connection, hooks: Sequence[str]) -> dict[str, int]:
+        """How many deliveries wait for hooks that are not among these, by name."""
+        c = self._table.c
+        query = select(c.hook, func.count()).where(c.hook.not_in(hooks), c.state <= RUNNING).group_by(c.hook)
+        return dict(connection.execute(query).tuples().all())
+
+    # -- what became of them
+
+    def done_one(self, connection: Connection, claim: Claim) -> bool:
+        """One has run, in this very transaction.
+
+        Returns:
+            Whether it was still this worker's own; only then it is done.
+        """
+        return connection.execute(self._done_one, {"claim_id": claim.id, "token": claim.token}).rowcount == 1
+
+    @cached_property
+    def _done_one(self) -> Any:
+        c = self._table.c
+        own = and_(c.id == bindparam("claim_id"), c.worker == bindparam("token"), c.state == RUNNING)
+        return update(self._table).where(own).values(state=DONE, ended_at=now(), error=None)
+
+    def done(self, connection: Connection, claims: Sequence[Claim]) -> int:
+        """They have run.
+
+        Returns:
+            How many of them were still this worker's own; only these are done.
+        """
+        return self._end(connection, claims, {"state": DONE, "ended_at": now(), "error": None})
+
+    def extend(self, connection: Connection, claims: Sequence[Claim], lease: float) -> int:
+        """Their worker is alive: their leases begin anew."""
+        return self._end(connection, claims, {"due_at": later(lease)})
+
+    def give_back(self, connection: Connection, claims: Sequence[Claim]) -> int:
+        """They were not begun: somebody else may run them at once, and this was no attempt."""
+        attempts = self._table.c.attempts - 1
+        return self._end(connection, claims, {"state": PENDING, "due_at": now(), "attempts": attempts, "worker": None})
+
+    def failed(self, connection: Connection, claim: Claim, error: str, delay: float | None) -> bool:
+        """One raised.
+
+        Args:
+            connection: In a transaction of its own.
+            claim: Which.
+            error: What is kept of it.
+            delay: Seconds until it is tried again; None if it is not.
+
+        Returns:
+            Whether it was still this worker's own.
+        """
+        if delay is None:
+            values: dict[str, Any] = {"state": DEAD, "ended_at": now(), "error": error}
+        else:
+            values = {"state": PENDING, "due_at": later(delay), "error": error, "worker": None}
+        if not self._end(connection, [claim], values):
+            return False
+        self.take_down(connection, claim, error)
+        if delay:  # those behind it cannot run before: nobody need look at them
+            c = self._table.c
+            behind = and_(c.hook == claim.hook, c.lane == claim.lane, c.id > claim.id, c.state == PENDING)
+            due = later(delay)
+            connection.execute(update(self._table).where(behind, c.due_at < due).values(due_at=due))
+        return True
+
+    def take_down(self, connection: Connection, claim: Claim, error: str) -> None:
+        """Keep an attempt that failed."""
+        attempts, worker = self.outbox.attempts, claim.token.partition("/")[0]
+        values = {"delivery": claim.id, "number": claim.attempt, "worker": worker, "error": error}
+        connection.execute(insert(attempts).values(values))
+
+    def _end(self, connection: Connection, claims: Sequence[Claim], values: dict[str, Any]) -> int:
+        c = self._table.c
+        count = 0
+        by_token: dict[str, list[int]] = {}
+        for claim in claims:
+            by_token.setdefault(claim.token, []).append(claim.id)
+        for token, ids in by_token.items():
+            for some in _parts(ids):
+                own = and_(c.id.in_(bindparam("ids", expanding=True)), c.worker == token, c.state == RUNNING)
+                count += connection.execute(update(self._table).where(own).values(values), {"ids": some}).rowcount
+        return count
+
+    # -- what tells this database from others
+
+    def origin(self, connection: Connection) -> str:
+        """What the ids of this database's deliveries begin with; made up when first asked for."""
+        one = self.outbox.origins.c
+        query = select(one.origin).where(one.one == 1)
+        known = connection.scalar(query)
+        if known is None:
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(self.outbox.origins).values(one=1, origin=secrets.token_hex(6)))
+            except IntegrityError:  # another worker was first
+                pass
+            known = connection.scalar(query)
+        assert known is not None
+        return str(known)
+
+
+def _parts(ids: Sequence[int]) -> list[list[int]]:
+    return [list(ids[start : start + _MANY]) for start in range(0, len(ids), _MANY)]
+
+
+def _by_hook(lanes: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for hook, lane in lanes:
+        found.setdefault(hook, []).append(lane)
+    return found

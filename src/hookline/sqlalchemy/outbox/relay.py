@@ -1,0 +1,88 @@
+"""The relay: makes deliveries of what triggers have captured of others, in the order of their commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection, func, literal, select
+
+from hookline.core.net import Fold
+from hookline.core.run import work_by_row
+from hookline.sqlalchemy.readback import ReadBack
+from hookline.sqlalchemy.statements.locks import take_write_lock
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.attachment import Attachment
+    from hookline.sqlalchemy.capturing import Capture, Captured
+    from hookline.sqlalchemy.host import SessionHost
+    from hookline.sqlalchemy.outbox.writing import Work
+
+_RELAYING: Final = 0x7265_6C61_79
+"""The number of the lock under which one process at a time relays."""
+
+
+class Relay:
+    """Reads the log of an attachment's triggers.
+
+    What it reads is deleted from the log in the transaction that writes the deliveries: each captured change becomes
+    one delivery per hook, however often a relay dies on the way.
+
+    Args:
+        attachment: The rule book and its sessions.
+        capture: The triggers.
+    """
+
+    def __init__(self, attachment: Attachment, capture: Capture) -> None:
+        self._attachment, self._capture = attachment, capture
+
+    def run(self, limit: int) -> int:
+        """Relay what waits, once.
+
+        Args:
+            limit: Transactions at most; on SQLite, which does not tell them apart, rows.
+
+        Returns:
+            How many captured changes there were.
+        """
+        with self._attachment.session() as session:
+            connection = session.connection()
+            if not self._alone(connection):
+                return 0
+            waiting = self._capture.waiting(connection, limit)
+            if not waiting:
+                return 0
+            host = self._attachment.host_of(session)
+            assert host is not None
+            for captured in _transactions(waiting):
+                work = self._work(host, captured)
+                if work:
+                    host.deliver(work)
+            self._capture.forget(connection, waiting)
+            session.commit()
+        return len(waiting)
+
+    def _alone(self, connection: Connection) -> bool:
+        if connection.dialect.name == "postgresql":
+            key = func.hashtextextended(literal(self._capture.log), literal(_RELAYING))
+            return bool(connection.scalar(select(func.pg_try_advisory_xact_lock(key))))
+        take_write_lock(connection, self._attachment.outbox.deliveries)
+        return True
+
+    def _work(self, host: SessionHost, captured: Iterable[Captured]) -> Work:
+        fold = Fold()
+        for change in ReadBack(host, self._capture).of_others(captured):
+            fold.add([change])
+        work: Work = []
+        for hook, changes in work_by_row(host.plan, "durable", fold.all()):
+            chosen = [change for change in changes if hook.condition is None or hook.condition(change)]
+            if chosen:
+                work.append((hook, chosen))
+        return work
+
+
+def _transactions(waiting: Iterable[Captured]) -> Iterator[list[Captured]]:
+    """What each transaction did. Where the database does not tell them apart, each row stands for itself."""
+    for _, some in groupby(enumerate(waiting), lambda one: one[1].transaction or one[0]):
+        yield [captured for _, captured in some]
