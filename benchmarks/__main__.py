@@ -30,6 +30,7 @@ from benchmarks import (
     flush_set_hooks,
     flush_unconcerned,
     importing,
+    registrations,
     statements,
     statements_unconcerned,
 )
@@ -43,6 +44,7 @@ ON_EACH_DATABASE = {
     "row_hooks": flush_row_hooks.measure,
     "statements": statements.measure,
     "small_statements": statements_unconcerned.measure,
+    "registrations": registrations.measure,
     "durable": durable.measure,
 }
 ON_POSTGRESQL = {"capture": capturing.measure}

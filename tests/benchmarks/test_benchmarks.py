@@ -38,6 +38,7 @@ def result(figure: float, *, budget: float | None = None, objection: str = "") -
         ("row_hooks", len(HOOKS) + 1),
         ("statements", 11),
         ("small_statements", len(STATEMENTS)),
+        ("registrations", 2),
     ],
 )
 def test_writes_are_measured_on_each_database(name: str, figures: int, engine: Engine) -> None:

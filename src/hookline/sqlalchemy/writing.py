@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hookline.core.change import Change, chain
@@ -14,6 +15,8 @@ from hookline.errors import HookLoopError, ValidationError
 from hookline.sqlalchemy.links import Links
 
 if TYPE_CHECKING:
+    from hookline.core.plan import Plan
+    from hookline.sqlalchemy.concern import Concerns
     from hookline.sqlalchemy.host import SessionHost
     from hookline.sqlalchemy.mapped import MappedChange
 
@@ -35,12 +38,24 @@ class Write:
     def __init__(self, host: SessionHost) -> None:
         self.host = host
         self.tx = host.open_transaction()
-        self.plan = host.plan
-        self.concerns = host.schema.concerns(self.plan)
         self.rows: Sequence[MappedChange] = []
         self.links: list[LinkChange] = []
-        self.found = Links(host, self.concerns)
         self.put_off: list[tuple[Hook, Subject]] = []
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The hooks that it goes on with; asked for by what is written, not by what is only read again."""
+        return self.host.plan
+
+    @cached_property
+    def concerns(self) -> Concerns:
+        """What these hooks concern."""
+        return self.host.schema.concerns(self.plan)
+
+    @cached_property
+    def found(self) -> Links:
+        """The links of its rows."""
+        return Links(self.host, self.concerns)
 
     def has(self, phase: str, change: Change[Any]) -> bool:
         """Whether a change has hooks in a phase."""
