@@ -35,7 +35,7 @@ def measure(engine: Engine, load: Load) -> Iterator[Result]:
         many = stack.enter_context(registered(engine, min(MANY, load.objects * 10)))
         code = sessionmaker(engine)
         hooks = Hooks()
-        hooks.add(_read, "after", "delete", Person)
+        hooks.add(_read, "after", "update", Person, when=lambda change: change.key == FAR)
         stack.enter_context(attach(hooks, code))
         flushes = {ONE_CASE: updating(one, load.objects), MANY_CASE: updating(many, load.objects)}
         times = interleave(flushes, load)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, delete, false, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from hookline.errors import RegistrationStoreError
@@ -44,23 +44,23 @@ def generation_now(connection: Connection, tables: Tables, *, writing: bool) -> 
     Raises:
         RegistrationStoreError: The table is missing, or made for another version of Hookline.
     """
-    table = tables.generation
     try:
         if writing and connection.dialect.name == "sqlite":
-            connection.execute(delete(table).where(false()), execution_options=PASSING)
-        row = connection.execute(select(table.c.number, table.c.stamp, table.c.version)).first()
+            connection.execute(tables.lock, execution_options=PASSING)
+        row = connection.execute(tables.now).first()
     except (OperationalError, ProgrammingError) as error:
         if _says_missing(error):
-            raise missing(table) from error
+            raise missing(tables.generation) from error
         raise
     if row is None:
         return START
-    if row.version != VERSION:
+    number, stamp, version = row
+    if version != VERSION:
         raise RegistrationStoreError(
-            f"The tables of {tables.registration.fullname} are of version {row.version}, and this Hookline knows "
-            f"version {VERSION}. {'Migrate them' if row.version < VERSION else 'Update this program'}."
+            f"The tables of {tables.registration.fullname} are of version {version}, and this Hookline knows "
+            f"version {VERSION}. {'Migrate them' if version < VERSION else 'Update this program'}."
         )
-    return Generation(row.number, row.stamp)
+    return Generation(number, stamp)
 
 
 def next_generation(connection: Connection, tables: Tables) -> Generation:

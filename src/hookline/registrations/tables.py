@@ -15,7 +15,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    delete,
+    false,
     inspect,
+    select,
 )
 
 from hookline.errors import RegistrationStoreError
@@ -82,6 +85,11 @@ class Tables:
             Column("version", Integer, nullable=False),
             schema=schema,
         )
+
+        generation = self.generation
+        # Made once: SQLAlchemy finds what it has compiled by the statement itself, and every transaction sends these.
+        self.lock = delete(generation).where(false())
+        self.now = select(generation.c.number, generation.c.stamp, generation.c.version)
 
     @property
     def all(self) -> tuple[Table, Table, Table]:
