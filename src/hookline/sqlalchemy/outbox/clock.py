@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Dialect, func, type_coerce
+from sqlalchemy import ColumnElement, DateTime, Dialect, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -57,8 +57,3 @@ def now() -> ColumnElement[dt.datetime]:
 def later(seconds: float | ColumnElement[float]) -> ColumnElement[dt.datetime]:
     """So many seconds after it; before it, if negative."""
     return _Now(func.coalesce(seconds, 0.0))
-
-
-def as_moment(value: ColumnElement[Any]) -> ColumnElement[dt.datetime]:
-    """An expression, read as a moment."""
-    return type_coerce(value, Moment())
