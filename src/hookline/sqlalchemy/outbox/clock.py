@@ -39,7 +39,7 @@ class _Now(FunctionElement[dt.datetime]):
 @compiles(_Now)
 def _now(element: Any, compiler: Any, **options: Any) -> str:
     (seconds,) = [compiler.process(one, **options) for one in element.clauses] or [None]
-    return "clock_timestamp()" if seconds is None else f"(clock_timestamp() + make_interval(secs => {seconds}))"
+    return "statement_timestamp()" if seconds is None else f"(statement_timestamp() + make_interval(secs => {seconds}))"
 
 
 @compiles(_Now, "sqlite")
@@ -50,7 +50,7 @@ def _now_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def now() -> ColumnElement[dt.datetime]:
-    """The moment when the database is asked, not when the transaction began."""
+    """The moment when the statement began: not when its transaction did, and the same for all rows."""
     return _Now()
 
 
