@@ -23,8 +23,11 @@ READ_BY_SQLALCHEMY = [
     "_tuplefilter",
     "cache_ok",
     "get_col_spec",
+    "inherit_cache",
+    "process_bind_param",
+    "process_result_value",
 ]
-CALLED_BY_REGISTRATION = ["@*hooks.*", "@data_condition", "@*.hook", "@pytest.*", "@event.*"]
+CALLED_BY_REGISTRATION = ["@*hooks.*", "@data_condition", "@*.hook", "@pytest.*", "@event.*", "@compiles"]
 
 
 def main() -> int:

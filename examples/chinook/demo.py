@@ -16,6 +16,7 @@ from pathlib import Path
 
 from database import advance_sequences, empty_database
 from load import Fixture, load
+from receipts import receipts
 from reckoning import reckon_load, reckon_rules
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -43,6 +44,8 @@ def main() -> int:
                 tell_all(store)
                 store.tell("Through every door", through_every_door.__doc__)
                 through_every_door(store)
+                store.tell("Receipts", receipts.__doc__)
+                receipts(store)
         store.tell("The rules", "hold for every row, whichever way it came.")
         reckon_rules(store)
         console.print(hook_table(trace))

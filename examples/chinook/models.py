@@ -173,6 +173,15 @@ class InvoiceLine(Base):
     track: Mapped[Track] = relationship()
 
 
+class Receipt(Base):
+    """That an invoice was sent to whoever has to pay it. Written by a worker."""
+
+    __tablename__ = "receipt"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"))
+    delivery: Mapped[str]
+
+
 # --- the audit trail -----------------------------------------------------------------------------
 
 

@@ -124,3 +124,12 @@ def test_a_wrong_count_exits_with_1_and_the_database_can_be_kept(tmp_path: Path)
     assert "✗ Core by session" in demo.stdout
     with closing(sqlite3.connect(tmp_path / "kept.db")) as kept:
         assert kept.execute("select count(*) from track").fetchone() == (3_502,)  # one is withdrawn
+
+
+def test_each_receipt_is_sent_though_its_worker_was_killed(on_sqlite: tuple[Finished, Path]) -> None:
+    demo, _ = on_sqlite
+    killed_at = re.search(r"the first worker is killed after (\d+) receipts", demo.stdout)
+    assert killed_at is not None
+    assert 20 <= int(killed_at[1]) < 40
+    assert re.search(r"│in the database in the end +│40 │", demo.stdout)
+    assert re.search(r"│mails, told apart by delivery.id +│40 │", demo.stdout)

@@ -20,7 +20,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def waiting(self: Capture, connection: Connection, limit: int | None = None) -> Any:
         if connection.dialect.name == "postgresql":
-            end = time.monotonic() + 5
+            end = time.monotonic() + 30
             while connection.scalar(WRITING) and time.monotonic() < end:
                 time.sleep(0.01)
         return look(self, connection, limit)

@@ -18,7 +18,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     union_all,
     update,
 )
@@ -26,6 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hookline.sqlalchemy.outbox.clock import later, now
 from hookline.sqlalchemy.outbox.tables import DEAD, DONE, PENDING, RUNNING, Outbox
+from hookline.sqlalchemy.statements.locks import take_write_lock
 
 _CLAIMING: Final = 0x686F_6F6B_6C69
 """The number of the lock under which workers claim, one after the other: see `Claims.take`."""
@@ -108,8 +108,7 @@ class Claims:
             key = f"{self.outbox.schema or ''}.{self.outbox.prefix}"
             lock = select(func.pg_advisory_xact_lock(func.hashtextextended(literal(key), literal(_CLAIMING))))
             connection.execute(lock)
-        elif connection.dialect.name == "sqlite":  # become the writer
-            connection.execute(self._table.update().where(text("0")).values(state=PENDING))
+        take_write_lock(connection, self._table)
 
     def _due(self, hooks: Sequence[str], limit: int) -> Select[Any]:
         """Hook by hook, so that an index gives each one's in order, and what nobody can run is not even looked at."""
@@ -169,7 +168,7 @@ class Claims:
         """How many deliveries wait for hooks that are not among these, by name."""
         c = self._table.c
         query = select(c.hook, func.count()).where(c.hook.not_in(hooks), c.state <= RUNNING).group_by(c.hook)
-        return dict(connection.execute(query).tuples().all())
+        return dict(map(tuple, connection.execute(query)))
 
     # -- what became of them
 
@@ -252,6 +251,7 @@ class Claims:
 
     def origin(self, connection: Connection) -> str:
         """What the ids of this database's deliveries begin with; made up when first asked for."""
+        take_write_lock(connection, self.outbox.origins)
         one = self.outbox.origins.c
         query = select(one.origin).where(one.one == 1)
         known = connection.scalar(query)

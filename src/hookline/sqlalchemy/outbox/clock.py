@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Dialect, func, type_coerce
+from sqlalchemy import ColumnElement, DateTime, Dialect, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -39,7 +39,7 @@ class _Now(FunctionElement[dt.datetime]):
 @compiles(_Now)
 def _now(element: Any, compiler: Any, **options: Any) -> str:
     (seconds,) = [compiler.process(one, **options) for one in element.clauses] or [None]
-    return "clock_timestamp()" if seconds is None else f"(clock_timestamp() + make_interval(secs => {seconds}))"
+    return "statement_timestamp()" if seconds is None else f"(statement_timestamp() + make_interval(secs => {seconds}))"
 
 
 @compiles(_Now, "sqlite")
@@ -50,15 +50,10 @@ def _now_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def now() -> ColumnElement[dt.datetime]:
-    """The moment when the database is asked, not when the transaction began."""
+    """The moment when the statement began: not when its transaction did, and the same for all rows."""
     return _Now()
 
 
 def later(seconds: float | ColumnElement[float]) -> ColumnElement[dt.datetime]:
     """So many seconds after it; before it, if negative."""
     return _Now(func.coalesce(seconds, 0.0))
-
-
-def as_moment(value: ColumnElement[Any]) -> ColumnElement[dt.datetime]:
-    """An expression, read as a moment."""
-    return type_coerce(value, Moment())

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import Connection, Engine, func, literal, select
+from sqlalchemy.orm import Session
 
 from hookline.core.net import Fold
 from hookline.core.run import work_by_row
@@ -37,30 +38,35 @@ class Relay:
     def __init__(self, attachment: Attachment, capture: Capture) -> None:
         self._attachment, self._capture = attachment, capture
 
-    def run(self, limit: int) -> int:
+    def run(self, engine: Engine, limit: int) -> int:
         """Relay what waits, once.
 
         Args:
+            engine: Where.
             limit: Transactions at most; on SQLite, which does not tell them apart, rows.
 
         Returns:
             How many captured changes there were.
         """
-        with self._attachment.session() as session:
-            connection = session.connection()
-            if not self._alone(connection):
+        with engine.begin() as connection:
+            if not self._alone(connection):  # before anything is read: who reads first may not become SQLite's writer
                 return 0
-            waiting = self._capture.waiting(connection, limit)
-            if not waiting:
-                return 0
-            host = self._attachment.host_of(session)
-            assert host is not None
-            for captured in _transactions(waiting):
-                work = self._work(host, captured)
-                if work:
-                    host.deliver(work)
+            with self._attachment.session() as session:
+                session.bind = connection
+                return self._run(session, limit)
+
+    def _run(self, session: Session, limit: int) -> int:
+        connection = session.connection()
+        waiting = self._capture.waiting(connection, limit)
+        host = self._attachment.host_of(session)
+        assert host is not None
+        for captured in _transactions(waiting):
+            work = self._work(host, captured)
+            if work:
+                host.deliver(work)
+        if waiting:
             self._capture.forget(connection, waiting)
-            session.commit()
+        session.commit()
         return len(waiting)
 
     def _alone(self, connection: Connection) -> bool:

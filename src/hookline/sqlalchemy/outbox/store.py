@@ -102,13 +102,14 @@ class Store:
     # -- claiming
 
     def check(self) -> None:
-        """Make sure that the tables are there.
+        """Make sure that the tables are there, and that this database can be told from others.
 
         Raises:
             OutboxError: They are not.
         """
         with self.begin() as connection:
             self._attachment.outbox.check(connection)
+        self.origin  # noqa: B018 - it is kept, so that no hook has to wait for it
 
     @cached_property
     def origin(self) -> str:
@@ -231,7 +232,7 @@ class Store:
 
     def relay(self, limit: int) -> int:
         """Make deliveries of what triggers have captured of others; returns how many changes there were."""
-        return 0 if self._relay is None else self._relay.run(limit)
+        return 0 if self._relay is None else self._relay.run(self.engine, limit)
 
     # -- tending
 

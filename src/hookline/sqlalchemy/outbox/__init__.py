@@ -1,0 +1,1 @@
+"""The outbox: deliveries of durable hooks, in the database of the data."""
