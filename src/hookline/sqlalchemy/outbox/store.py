@@ -109,13 +109,18 @@ class Store:
         """
         with self.begin() as connection:
             self._attachment.outbox.check(connection)
+            self._attachment.ready.add(connection.engine)
         self.origin  # noqa: B018 - it is kept, so that no hook has to wait for it
 
     @cached_property
     def origin(self) -> str:
         """What the ids of this database's deliveries begin with."""
         with self.begin() as connection:
-            return self.claims.origin(connection)
+            known = self.claims.known_origin(connection)
+        if known is None:
+            with self.begin() as connection:
+                known = self.claims.origin(connection)
+        return known
 
     def take(self, worker: str, hooks: Sequence[str], limit: int, lease: float) -> list[Claim]:
         """Claim deliveries that may run now; see `Claims.take`."""
