@@ -17,7 +17,7 @@ from hookline.core.delivery import Delivery
 from hookline.core.hook import Hook
 from hookline.core.run import Steps, drive, invoke, note
 from hookline.errors import HookLoopError, LeaseLostError, OutboxError
-from hookline.sqlalchemy.asynchronous import wait
+from hookline.sqlalchemy.asynchronous import refuse_outside_greenlet, wait
 from hookline.sqlalchemy.outbox.bodies import Reader
 from hookline.sqlalchemy.outbox.claims import Claim, Claims
 from hookline.sqlalchemy.outbox.listening import Listener
@@ -96,8 +96,14 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction of its own."""
+        if self.asynchronous:
+            refuse_outside_greenlet()
         with self.engine.begin() as connection:
             yield connection
+
+    def close(self) -> None:
+        """Close the connections of the pool that nobody uses."""
+        self.engine.dispose()
 
     # -- claiming
 
