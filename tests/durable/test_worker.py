@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
-from hookline import Hooks
+from hookline import Hooks, Retry
 from hookline.durable import Deliveries, Worker
 from hookline.sqlalchemy import attach
 from tests.durable.test_deliveries import Letter, Post
@@ -76,6 +76,20 @@ def test_the_first_deliveries_of_a_database_are_not_in_each_others_way(
     assert len(set(numbers)) == 4
     assert len({number.partition("-")[0] for number in numbers}) == 1
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_the_last_attempt_is_known_to_be_the_last(engine: Engine) -> None:
+    post, tries = Post(engine), []
+    post.hooks.remove("send")
+
+    @post.hooks.durable("save", Letter, retry=Retry(max_attempts=2, backoff=0))
+    def never(change, delivery):
+        tries.append((delivery.attempt, delivery.is_last))
+        raise OSError("the post is on strike")
+
+    post.write("Hello")
+    Worker(post.hooks).run_until_idle()
+    assert tries == [(1, False), (2, True)]
 
 
 def test_deliveries_that_nobody_can_run_are_told_of(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:

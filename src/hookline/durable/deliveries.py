@@ -68,7 +68,9 @@ class Deliveries:
             What it returns.
         """
         bound = partial(method, *arguments, **options)
-        return await (self._store.call(bound) if self.asynchronous else asyncio.to_thread(bound))
+        if self.asynchronous:
+            return await self._store.call(bound)
+        return bound() if self._store.one_thread else await asyncio.to_thread(bound)
 
     def check(self) -> None:
         """Make sure that there is an outbox.

@@ -13,6 +13,7 @@ from hookline.core.status import STATES, Attempt, Count, Status
 from hookline.errors import DeliveryError, near
 from hookline.sqlalchemy.outbox.clock import later, now
 from hookline.sqlalchemy.outbox.tables import CANCELLED, DEAD, DONE, PENDING, RUNNING, Outbox
+from hookline.sqlalchemy.statements.locks import take_write_lock
 
 _MANY: Final = 5_000
 """Rows deleted at once."""
@@ -127,6 +128,7 @@ class Tending:
         numbers = [number_of(state) for state in states]
         if not {DONE, DEAD, CANCELLED}.issuperset(numbers):
             raise DeliveryError("Only deliveries that are done, dead or cancelled can be pruned.")
+        take_write_lock(connection, self._table)
         c, count = self._table.c, 0
         old = select(c.id).where(c.state.in_(numbers), c.ended_at < later(-age.total_seconds())).limit(_MANY)
         while found := connection.scalars(old).all():
