@@ -208,6 +208,7 @@ class Worker:
         wait = _Patience(self.poll, self._store.kind)
         while not self._stopping:
             self._wake.clear()
+            busy = bool(self._slots)
             try:
                 found = await self._relay_now_and_then() + await self._refill()
                 await self._tend()
@@ -218,7 +219,7 @@ class Worker:
             if self._board.ready or self._slots:
                 wait.reset()
                 await self._until_room()
-            elif not found:
+            elif not found and not busy:  # what ended meanwhile may have made something due
                 if until_idle:
                     return
                 await self._until_due(wait)
