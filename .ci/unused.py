@@ -27,7 +27,7 @@ READ_BY_SQLALCHEMY = [
     "process_bind_param",
     "process_result_value",
 ]
-CALLED_BY_REGISTRATION = ["@*hooks.*", "@data_condition", "@*.hook", "@pytest.*", "@event.*", "@compiles"]
+CALLED_BY_REGISTRATION = ["@*hooks.*", "@data_condition", "@*.hook", "@pytest.*", "@event.*", "@compiles", "@*app.*"]
 
 
 def main() -> int:

@@ -42,6 +42,7 @@ ROOMS = {
         "hookline.core", "hookline.errors", theirs=("sqlalchemy", "sqlglot", "msgspec", "psycopg")
     ),
     "hookline.durable": room("hookline", "hookline.core", "hookline.errors"),
+    "hookline.cli": room("hookline", "hookline.core", "hookline.durable", "hookline.errors", theirs=("typer", "rich")),
     "hookline.testing": room("hookline", "hookline.core", "hookline.errors", theirs=("pytest",)),
 }
 

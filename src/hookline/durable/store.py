@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from hookline.core.hook import Hook
+from hookline.core.status import Count, Status
 
 R = TypeVar("R")
 Wait = Callable[[Awaitable[Any]], Any]
@@ -32,10 +34,41 @@ class Claim(Protocol):
         """Which try this is, from 1."""
 
 
+class Tending(Protocol):
+    """What can be asked about deliveries, and done to them; each in a transaction that `Store.begin` began."""
+
+    def list(
+        self, connection: Any, *, state: str | None, hook: str | None, limit: int | None
+    ) -> Sequence[Status]:  # fmt: skip
+        """The latest first."""
+
+    def show(self, connection: Any, id: int) -> Status:  # noqa: A002 - what everybody calls it
+        """One, with the tries that failed."""
+
+    def retry(self, connection: Any, ids: Sequence[int], *, state: str | None, hook: str | None) -> int:
+        """Let dead, cancelled or waiting ones run now; returns how many there were."""
+
+    def cancel(self, connection: Any, ids: Sequence[int], *, state: str | None, hook: str | None) -> int:
+        """Let dead or waiting ones never run; returns how many there were."""
+
+    def prune(self, connection: Any, age: dt.timedelta, states: Sequence[str]) -> int:
+        """Delete what ended so long ago; returns how many there were."""
+
+    def counts(self, connection: Any) -> Sequence[Count]:
+        """How many are in which state, by hook."""
+
+
 class Store(Protocol):
     """An outbox. All but `call` are sync; where ``asynchronous`` is true, only `call` may run them."""
 
     asynchronous: bool
+
+    @property
+    def tending(self) -> Tending:
+        """What those ask who look after deliveries."""
+
+    def begin(self) -> AbstractContextManager[Any]:
+        """A transaction of its own."""
 
     @property
     def kind(self) -> str:
@@ -57,6 +90,9 @@ class Store(Protocol):
 
     def check(self) -> None:
         """Make sure that it is there."""
+
+    def close(self) -> None:
+        """Close connections that nobody uses: the process, or the event loop, is going to end."""
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call a function, in any thread, whenever there may be something to run; returns what ends it."""

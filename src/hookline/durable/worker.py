@@ -104,7 +104,8 @@ class Worker:
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then let running hooks end, and return.
 
-        A second signal does not wait for them.
+        A second signal does not wait for them, and neither does the end of ``grace``: threads cannot be stopped, so
+        the process then ends as it is, with exit code 1, and others run what it had begun.
         """
         self._stopping = False
 
@@ -119,6 +120,9 @@ class Worker:
                     loop.remove_signal_handler(one)
 
         asyncio.run(until_told())
+        if self._board.running:
+            logging.shutdown()
+            os._exit(1)
 
     def start(self) -> Self:
         """Run in a thread of this process, until `stop`; as a context manager, for the time of a block."""
@@ -198,13 +202,14 @@ class Worker:
                 task.cancel()
             await asyncio.gather(marking, heart, return_exceptions=True)
             if self._pool is not None:
-                self._pool.shutdown()
+                self._pool.shutdown(wait=not self._board.running)
             log.info("%s stopped: %s", self.name, self.progress)
 
     async def _claim_and_run(self, until_idle: bool) -> None:
         wait = _Patience(self.poll, self._store.kind)
         while not self._stopping:
             self._wake.clear()
+            busy = bool(self._slots)
             try:
                 found = await self._relay_now_and_then() + await self._refill()
                 await self._tend()
@@ -215,7 +220,7 @@ class Worker:
             if self._board.ready or self._slots:
                 wait.reset()
                 await self._until_room()
-            elif not found:
+            elif not found and not busy:  # what ended meanwhile may have made something due
                 if until_idle:
                     return
                 await self._until_due(wait)
@@ -278,6 +283,9 @@ class Worker:
                 log.warning(
                     "%d hooks of %s did not end in %s s; others will run them", len(late), self.name, self.grace
                 )
+                for slot in late:
+                    slot.cancel()
+                await asyncio.wait(late, timeout=self.grace)
         await self._safely(self._mark, None)
 
     async def _safely(self, function: Callable[..., object], argument: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from hookline.errors import PhaseError
+from hookline.errors import PhaseError, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -45,6 +45,21 @@ def wait(awaitable: Awaitable[Any]) -> Any:
     from sqlalchemy.util import await_only
 
     return await_only(awaitable)
+
+
+def refuse_outside_greenlet() -> None:
+    """Refuse to ask the outbox of async sessions from where nothing can be awaited.
+
+    Raises:
+        UsageError: It was asked without `Deliveries.call`.
+    """
+    from sqlalchemy.util.concurrency import in_greenlet
+
+    if not in_greenlet():
+        raise UsageError(
+            "The deliveries of async sessions have to be awaited: write "
+            "`await deliveries.call(deliveries.counts)`, not `deliveries.counts()`."
+        )
 
 
 def not_awaited(hook: Hook | None) -> PhaseError:

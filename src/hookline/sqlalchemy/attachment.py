@@ -48,6 +48,7 @@ class Attachment:
         capture: The triggers whose log the sessions read back; None if there are none.
         outbox: The tables in which deliveries wait.
         wakers: Called when deliveries are committed here.
+        ready: The engines that have the tables in which deliveries wait, as far as was looked.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Attachment:
         self._deliveries = Deliveries(self.outbox)
         self.wakers: list[Callable[[], None]] = []
         self._checked: WeakSet[Engine] = WeakSet()
-        self._ready: WeakSet[Engine] = WeakSet()
+        self.ready: WeakSet[Engine] = WeakSet()
         self.schema = Schema()
         self._owner, self._factory = _owner_of(target)
         self._hosts: WeakKeyDictionary[Session, SessionHost] = WeakKeyDictionary()
@@ -155,9 +156,9 @@ class Attachment:
         Raises:
             OutboxError: They are missing or outdated; this is looked at once for each engine.
         """
-        if connection.engine not in self._ready and self.book.known_plan.has_phase("durable"):
+        if connection.engine not in self.ready and self.book.known_plan.has_phase("durable"):
             self.outbox.check(connection)
-            self._ready.add(connection.engine)
+            self.ready.add(connection.engine)
 
     def deliver(self, host: SessionHost, work: Work) -> None:
         """Write what durable hooks are to be told of, in a session's transaction."""
@@ -314,13 +315,13 @@ class Attachment:
     def _check_outbox(self) -> None:
         place = self._owner if isinstance(self._owner, Session) else self._factory
         bind = getattr(place, "bind", None) or getattr(place, "kw", {}).get("bind")
-        if isinstance(bind, Engine) and not self.asynchronous and bind not in self._ready:
+        if isinstance(bind, Engine) and not self.asynchronous and bind not in self.ready:
             try:
                 with bind.connect() as connection:
                     self.outbox.check(connection)
             except DBAPIError:  # it cannot be reached: then the first transaction says so, and is asked
                 return
-            self._ready.add(bind)
+            self.ready.add(bind)
 
     def _check_model(self, hook: Hook, model: type) -> None:
         try:

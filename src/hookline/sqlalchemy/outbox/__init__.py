@@ -1,1 +1,1 @@
-"""The outbox: deliveries of durable hooks, in the database of the data."""
+"""The deliveries of durable hooks: written with what caused them, claimed by workers, looked after by people."""

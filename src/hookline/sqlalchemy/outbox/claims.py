@@ -21,7 +21,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
 from hookline.sqlalchemy.outbox.clock import later, now
 from hookline.sqlalchemy.outbox.tables import DEAD, DONE, PENDING, RUNNING, Outbox
@@ -249,21 +248,19 @@ class Claims:
 
     # -- what tells this database from others
 
-    def origin(self, connection: Connection) -> str:
-        """What the ids of this database's deliveries begin with; made up when first asked for."""
-        take_write_lock(connection, self.outbox.origins)
+    def known_origin(self, connection: Connection) -> str | None:
+        """What the ids of this database's deliveries begin with; None if that is not made up yet."""
         one = self.outbox.origins.c
-        query = select(one.origin).where(one.one == 1)
-        known = connection.scalar(query)
+        return connection.scalar(select(one.origin).where(one.one == 1))
+
+    def origin(self, connection: Connection) -> str:
+        """The same, made up if need be; in a transaction of its own."""
+        self._one_at_a_time(connection)
+        known = self.known_origin(connection)
         if known is None:
-            try:
-                with connection.begin_nested():
-                    connection.execute(insert(self.outbox.origins).values(one=1, origin=secrets.token_hex(6)))
-            except IntegrityError:  # another worker was first
-                pass
-            known = connection.scalar(query)
-        assert known is not None
-        return str(known)
+            known = secrets.token_hex(6)
+            connection.execute(insert(self.outbox.origins).values(one=1, origin=known))
+        return known
 
 
 def _parts(ids: Sequence[int]) -> list[list[int]]:

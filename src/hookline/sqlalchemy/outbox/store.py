@@ -17,7 +17,7 @@ from hookline.core.delivery import Delivery
 from hookline.core.hook import Hook
 from hookline.core.run import Steps, drive, invoke, note
 from hookline.errors import HookLoopError, LeaseLostError, OutboxError
-from hookline.sqlalchemy.asynchronous import wait
+from hookline.sqlalchemy.asynchronous import refuse_outside_greenlet, wait
 from hookline.sqlalchemy.outbox.bodies import Reader
 from hookline.sqlalchemy.outbox.claims import Claim, Claims
 from hookline.sqlalchemy.outbox.listening import Listener
@@ -96,8 +96,14 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction of its own."""
+        if self.asynchronous:
+            refuse_outside_greenlet()
         with self.engine.begin() as connection:
             yield connection
+
+    def close(self) -> None:
+        """Close the connections of the pool that nobody uses."""
+        self.engine.dispose()
 
     # -- claiming
 
@@ -109,13 +115,18 @@ class Store:
         """
         with self.begin() as connection:
             self._attachment.outbox.check(connection)
+            self._attachment.ready.add(connection.engine)
         self.origin  # noqa: B018 - it is kept, so that no hook has to wait for it
 
     @cached_property
     def origin(self) -> str:
         """What the ids of this database's deliveries begin with."""
         with self.begin() as connection:
-            return self.claims.origin(connection)
+            known = self.claims.known_origin(connection)
+        if known is None:
+            with self.begin() as connection:
+                known = self.claims.origin(connection)
+        return known
 
     def see_registrations(self) -> None:
         """Read the registrations of hooks, if they have changed."""

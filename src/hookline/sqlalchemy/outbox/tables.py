@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -18,15 +16,16 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     inspect,
+    select,
 )
 
+from hookline.core.status import STATES
 from hookline.errors import OutboxError
 from hookline.sqlalchemy.outbox.clock import Moment, now
 
-PENDING, RUNNING, DONE, DEAD, CANCELLED = range(5)
-STATES: Final = ("pending", "running", "done", "dead", "cancelled")
-"""The names of the numbers that are stored."""
+PENDING, RUNNING, DONE, DEAD, CANCELLED = range(len(STATES))
 
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
@@ -108,6 +107,11 @@ class Outbox:
     def channel(self) -> str:
         """On PostgreSQL: where commits call for workers."""
         return f"{self.prefix}delivery"
+
+    def call(self, connection: Connection) -> None:
+        """On PostgreSQL: wake workers when the transaction is committed."""
+        if self.notify and connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_notify(self.channel, "")))
 
     def create_tables(self, bind: Engine | Connection) -> None:
         """Make the tables that are not there yet; for those that use no migrations."""
