@@ -10,7 +10,7 @@ from sqlalchemy.orm import sessionmaker
 from hookline import Hooks
 from hookline.registrations import DatabaseRegistrations
 from hookline.sqlalchemy import attach
-from tests.registrations.schema import Shipping
+from tests.registrations.schema import Consignment
 from tests.sqlalchemy.databases import engine_for
 
 
@@ -26,7 +26,7 @@ def main(url: str) -> None:
     hooks.use(DatabaseRegistrations(engine))
     for line in sys.stdin:
         with sessions() as session:
-            session.add(Shipping(id=int(line)))
+            session.add(Consignment(id=int(line)))
             session.commit()
         print(heard, flush=True)
         heard.clear()

@@ -26,7 +26,7 @@ class Carrier(Base):
     name: Mapped[str]
 
 
-class Shipping(Base):
+class Consignment(Base):
     __tablename__ = "shipping"
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(default="normal")
@@ -39,7 +39,7 @@ class Shipping(Base):
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "normal"}
 
 
-class Express(Shipping):
+class Express(Consignment):
     __mapper_args__ = {"polymorphic_identity": "express"}
 
 

@@ -15,19 +15,19 @@ from hookline import BrokenRegistrationWarning
 from hookline.registrations import DatabaseRegistrations, MemoryRegistrations
 from hookline.sqlalchemy import attach
 from tests.registrations.conftest import House, house_on
-from tests.registrations.schema import Base, Shipping
+from tests.registrations.schema import Base, Consignment
 
 SPOILT = [
     ("callback = 'renamed'", "no callback 'renamed'"),
     ("target = 'gone.Model'", "no model or relation 'gone.Model'"),
-    ("target = 'tests.registrations.schema:Shipping.gone'", "no model or relation"),
+    ("target = 'tests.registrations.schema:Consignment.gone'", "no model or relation"),
     ('condition = \'{"changed": ["gone"]}\'', "has no field 'gone'"),
     ("condition = '{'", "dict of one name"),
     ("condition = '{\"gone\": 1}'", "no condition 'gone' for data"),
     ("phase = 'gone'", "no phase 'gone'"),
     ("event = 'gone'", "no event 'gone'"),
     ('"key" = \'["seven"]\'', "is of type int"),
-    ("\"key\" = '[1, 2]'", "The key of Shipping is id"),
+    ("\"key\" = '[1, 2]'", "The key of Consignment is id"),
     ("\"key\" = 'nonsense'", "is of type int"),
 ]
 
@@ -40,7 +40,7 @@ def spoil(engine: Engine, how: str) -> None:
 
 def write(house: House, number: int) -> list[Any]:
     with house.sessions() as session:
-        session.add(Shipping(id=number))
+        session.add(Consignment(id=number))
         session.commit()
     return house.taken()
 
@@ -54,8 +54,8 @@ def test_it_is_reported_once_and_runs_nothing(
     how: str,
     says: str,
 ) -> None:
-    registrations.add("listen", "after", "insert", Shipping)
-    registrations.add("whisper", "after", "insert", Shipping)
+    registrations.add("listen", "after", "insert", Consignment)
+    registrations.add("whisper", "after", "insert", Consignment)
     spoil(engine, how)
     with caplog.at_level(logging.WARNING), pytest.warns(BrokenRegistrationWarning, match=says) as caught:
         assert write(house, 1) == [("whisper", 1)]
@@ -66,21 +66,21 @@ def test_it_is_reported_once_and_runs_nothing(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert write(house, 2) == [("whisper", 2)]
-        registrations.add("whisper", "after", "update", Shipping)  # the number moves
+        registrations.add("whisper", "after", "update", Consignment)  # the number moves
         assert write(house, 3) == [("whisper", 3)]
 
 
 def test_disabled_it_is_listed_but_troubles_nobody(
     house: House, registrations: DatabaseRegistrations, engine: Engine
 ) -> None:
-    registrations.add("listen", "after", "insert", Shipping, enabled=False)
+    registrations.add("listen", "after", "insert", Consignment, enabled=False)
     spoil(engine, "callback = 'renamed'")
     assert write(house, 1) == []
     assert len(registrations.problems()) == 1
 
 
 def test_it_can_be_removed(house: House, registrations: DatabaseRegistrations, engine: Engine) -> None:
-    registrations.add("listen", "after", "insert", Shipping, key=3)
+    registrations.add("listen", "after", "insert", Consignment, key=3)
     spoil(engine, "target = 'gone.Model'")
     registrations.disable(1)
     registrations.remove(1)
@@ -97,7 +97,7 @@ def test_a_callback_that_is_marked_later_makes_it_whole(engine: Engine) -> None:
         house.hooks.use(made)
     with attach(first.hooks, first.sessions):
         first.hooks.callback(lambda change: first.heard.append("late"), name="late")
-        next(iter(first.hooks.sources.all)).add("late", "after", "insert", Shipping)
+        next(iter(first.hooks.sources.all)).add("late", "after", "insert", Consignment)
     with attach(second.hooks, second.sessions):
         with pytest.warns(BrokenRegistrationWarning, match="no callback 'late'"):
             write(second, 1)
@@ -108,7 +108,7 @@ def test_a_callback_that_is_marked_later_makes_it_whole(engine: Engine) -> None:
 def test_a_model_that_is_mapped_later_makes_it_whole(
     house: House, registrations: DatabaseRegistrations, engine: Engine
 ) -> None:
-    registrations.add("listen", "after", "insert", Shipping)
+    registrations.add("listen", "after", "insert", Consignment)
     name = f"Later_{engine.dialect.name}"
     spoil(engine, f"target = '{__name__}:{name}'")
     with pytest.warns(BrokenRegistrationWarning):
@@ -132,13 +132,13 @@ def test_a_model_that_is_mapped_later_makes_it_whole(
 def test_a_class_that_has_moved_to_another_module_is_found_by_its_name(
     house: House, registrations: DatabaseRegistrations, engine: Engine
 ) -> None:
-    registrations.add("listen", "after", "insert", Shipping)
-    spoil(engine, "target = 'moved.away:Shipping'")
+    registrations.add("listen", "after", "insert", Consignment)
+    spoil(engine, "target = 'moved.away:Consignment'")
     assert write(house, 1) == [("insert", 1)]
 
 
 def test_nothing_is_run_that_was_not_marked(house: House, registrations: DatabaseRegistrations, engine: Engine) -> None:
-    registrations.add("listen", "after", "insert", Shipping)
+    registrations.add("listen", "after", "insert", Consignment)
     spoil(engine, "callback = 'builtins.print'")
     with pytest.warns(BrokenRegistrationWarning, match="no callback 'builtins.print'"):
         write(house, 1)
@@ -147,5 +147,5 @@ def test_nothing_is_run_that_was_not_marked(house: House, registrations: Databas
 def test_in_memory_it_is_refused_when_it_is_written(house: House) -> None:
     made = MemoryRegistrations()
     house.hooks.use(made)
-    made.add("listen", "after", "insert", Shipping, when=json.loads('{"changed": ["status"]}'))
+    made.add("listen", "after", "insert", Consignment, when=json.loads('{"changed": ["status"]}'))
     assert made.problems() == []

@@ -12,7 +12,7 @@ from hookline import Condition, ConditionDataError, DuplicateHookError, Hooks, b
 from hookline.registrations import About, MemoryRegistrations, data_condition
 from hookline.registrations.binding import Binder
 from tests.registrations.conftest import House
-from tests.registrations.schema import Shipping, Speed
+from tests.registrations.schema import Consignment, Speed
 
 
 @data_condition("enters")
@@ -55,10 +55,10 @@ SENT = {"becomes": {"status": "sent"}}
     ],
 )
 def test_conditions_hold_or_not(house: House, either: Any, when: Any, holds: bool) -> None:
-    one = either.add("listen", "after", "update", Shipping, when=when)
+    one = either.add("listen", "after", "update", Consignment, when=when)
     assert either.get(one.id).when == one.when
     with house.sessions() as session:
-        box = Shipping(id=1)
+        box = Consignment(id=1)
         session.add(box)
         session.commit()
         box.status, box.speed = "sent", Speed.fast
@@ -76,23 +76,23 @@ def test_a_condition_of_somebody_elses_refuses_what_it_cannot_read(house: House)
     made = MemoryRegistrations()
     house.hooks.use(made)
     with pytest.raises(ConditionDataError, match="'enters' takes a state, not 5"):
-        made.add("listen", "after", "update", Shipping, when={"enters": 5})
+        made.add("listen", "after", "update", Consignment, when={"enters": 5})
 
 
 def test_conditions_are_explained_like_those_of_code(house: House) -> None:
     made = MemoryRegistrations()
     house.hooks.use(made)
-    made.add("listen", "after", "update", Shipping, key=4, when=SENT)
-    made.add("whisper", "after", "update", Shipping, key=5)
+    made.add("listen", "after", "update", Consignment, key=4, when=SENT)
+    made.add("whisper", "after", "update", Consignment, key=5)
     change = {"old": {"status": "packed"}, "new": {"status": "lost"}}
-    said = house.hooks.explain("update", Shipping, phase="after", key=4, **change)
+    said = house.hooks.explain("update", Consignment, phase="after", key=4, **change)
     (line,) = [one for one in said if one.reasons[1:]]
     assert str(line) == (
-        "does not run: hook 'listen #1' (after)\n    update of Shipping 4\n"
+        "does not run: hook 'listen #1' (after)\n    update of Consignment 4\n"
         "    does not hold: becomes('status', 'sent') (status: 'packed' -> 'lost')"
     )
-    assert house.hooks.explain("update", Shipping, phase="after", key=5, **change).runs == ["whisper #2"]
-    unasked = str(house.hooks.explain("update", Shipping, phase="after", **change))
+    assert house.hooks.explain("update", Consignment, phase="after", key=5, **change).runs == ["whisper #2"]
+    unasked = str(house.hooks.explain("update", Consignment, phase="after", **change))
     assert (
         "hook 'listen #1 and 1 more' (after)\n    for single objects, and no key was given: explain(..., key=...)"
         in unasked

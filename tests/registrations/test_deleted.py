@@ -11,29 +11,29 @@ from sqlalchemy.orm import Session
 
 from hookline.registrations import DatabaseRegistrations
 from tests.registrations.conftest import House
-from tests.registrations.schema import Express, Seat, Shipping
+from tests.registrations.schema import Express, Seat, Consignment
 
 
 def by_session(session: Session) -> None:
-    session.delete(session.get_one(Shipping, 1))
+    session.delete(session.get_one(Consignment, 1))
 
 
 def by_criteria(session: Session) -> None:
-    session.execute(delete(Shipping).where(Shipping.id == 1))
+    session.execute(delete(Consignment).where(Consignment.id == 1))
 
 
 def by_core(session: Session) -> None:
-    table: Any = Shipping.__table__
+    table: Any = Consignment.__table__
     session.connection().execute(delete(table).where(table.c.id == 1))
 
 
 def by_query(session: Session) -> None:
-    session.query(Shipping).filter_by(id=1).delete()
+    session.query(Consignment).filter_by(id=1).delete()
 
 
 def add_two(house: House) -> None:
     with house.sessions() as session:
-        session.add_all([Shipping(id=1), Express(id=2), Seat(hall="A", number=1)])
+        session.add_all([Consignment(id=1), Express(id=2), Seat(hall="A", number=1)])
         session.commit()
 
 
@@ -42,10 +42,10 @@ def test_a_deleted_object_takes_its_registrations_with_it(
     house: House, either: Any, door: Callable[[Session], None]
 ) -> None:
     add_two(house)
-    gone = [either.add("listen", "after", "update", Shipping, key=1, enabled=on) for on in (True, False)]
+    gone = [either.add("listen", "after", "update", Consignment, key=1, enabled=on) for on in (True, False)]
     kept = [
-        either.add("listen", "after", "update", Shipping, key=2),
-        either.add("listen", "after", "update", Shipping),
+        either.add("listen", "after", "update", Consignment, key=2),
+        either.add("listen", "after", "update", Consignment),
         either.add("listen", "after", "update", Seat, key=("A", 1)),
     ]
     with house.sessions() as session:
@@ -61,7 +61,7 @@ def test_a_deleted_object_takes_its_registrations_with_it(
 def test_a_registration_hears_of_the_deletion_that_ends_it(house: House, either: Any) -> None:
     add_two(house)
     for phase in ("before", "after", "before_commit", "after_commit"):
-        either.add("listen", phase, "delete", Shipping, key=1)
+        either.add("listen", phase, "delete", Consignment, key=1)
     with house.sessions() as session:
         by_session(session)
         session.commit()
@@ -71,7 +71,7 @@ def test_a_registration_hears_of_the_deletion_that_ends_it(house: House, either:
 
 def test_an_object_that_is_not_deleted_in_the_end_keeps_them(house: House, either: Any) -> None:
     add_two(house)
-    one = either.add("listen", "after", "update", Shipping, key=1)
+    one = either.add("listen", "after", "update", Consignment, key=1)
     with house.sessions() as session:
         by_session(session)
         session.rollback()
@@ -87,7 +87,7 @@ def test_the_registrations_of_an_object_of_a_subclass_go_under_whichever_class_t
     house: House, either: Any
 ) -> None:
     add_two(house)
-    either.add("listen", "after", "update", Shipping, key=2)
+    either.add("listen", "after", "update", Consignment, key=2)
     either.add("listen", "after", "update", Express, key=2)
     with house.sessions() as session:
         session.delete(session.get_one(Express, 2))
@@ -120,10 +120,10 @@ def test_registrations_follow_an_object_whose_key_changes(house: House, either: 
 
 def test_they_go_in_the_transaction_itself(house: House, registrations: DatabaseRegistrations) -> None:
     add_two(house)
-    registrations.add("listen", "after", "update", Shipping, key=1)
+    registrations.add("listen", "after", "update", Consignment, key=1)
     seen = []
 
-    @house.hooks.before_commit("delete", Shipping, order=99)
+    @house.hooks.before_commit("delete", Consignment, order=99)
     def look(change: Any, session: Session) -> None:
         seen.append(len(registrations.list(session=session)))
 

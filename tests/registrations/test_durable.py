@@ -14,7 +14,7 @@ from hookline.durable import Worker
 from hookline.registrations import DatabaseRegistrations
 from hookline.sqlalchemy import Outbox, attach
 from tests.registrations.conftest import House, house_on
-from tests.registrations.schema import Shipping
+from tests.registrations.schema import Consignment
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def test_a_worker_elsewhere_runs_durable_registrations(
 ) -> None:
     worker = Worker(other.hooks)
     assert worker.run_until_idle() == 0
-    registrations.add("listen", "durable", "insert", Shipping)
-    registrations.add("whisper", "durable", "insert", Shipping, key=2)
+    registrations.add("listen", "durable", "insert", Consignment)
+    registrations.add("whisper", "durable", "insert", Consignment, key=2)
     with house.sessions() as session:
-        session.add_all([Shipping(id=1), Shipping(id=2)])
+        session.add_all([Consignment(id=1), Consignment(id=2)])
         session.commit()
     assert house.taken() == []
     assert worker.run_until_idle() == 3
@@ -46,9 +46,9 @@ def test_a_worker_elsewhere_runs_durable_registrations(
 def test_the_deliveries_of_one_that_is_removed_wait_for_it(
     house: House, registrations: DatabaseRegistrations, other: House
 ) -> None:
-    one = registrations.add("listen", "durable", "insert", Shipping)
+    one = registrations.add("listen", "durable", "insert", Consignment)
     with house.sessions() as session:
-        session.add(Shipping(id=1))
+        session.add(Consignment(id=1))
         session.commit()
     registrations.disable(one)
     worker = Worker(other.hooks)
@@ -66,9 +66,9 @@ def test_a_callback_may_ask_for_its_delivery(house: House, registrations: Databa
 
     for one in (house, other):
         one.hooks.callback(ask)
-    registrations.add("ask", "durable", "insert", Shipping)
+    registrations.add("ask", "durable", "insert", Consignment)
     with house.sessions() as session:
-        session.add(Shipping(id=1))
+        session.add(Consignment(id=1))
         session.commit()
     Worker(other.hooks).run_until_idle()
     assert len(ids) == 1
@@ -76,4 +76,4 @@ def test_a_callback_may_ask_for_its_delivery(house: House, registrations: Databa
 
 def test_durable_registrations_need_an_outbox(house: House, registrations: DatabaseRegistrations) -> None:
     with pytest.raises(OutboxError, match="outbox is not ready"):
-        registrations.add("listen", "durable", "insert", Shipping)
+        registrations.add("listen", "durable", "insert", Consignment)

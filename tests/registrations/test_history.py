@@ -6,11 +6,11 @@ import datetime as dt
 from typing import Any
 
 from tests.registrations.conftest import House
-from tests.registrations.schema import Express, Seat, Shipping
+from tests.registrations.schema import Express, Seat, Consignment
 
 
 def test_each_step_is_written_down(house: House, either: Any) -> None:
-    one = either.add("listen", "after", "insert", Shipping, key=3, by="alice")
+    one = either.add("listen", "after", "insert", Consignment, key=3, by="alice")
     either.disable(one, by="bob")
     either.enable(one, by="carol")
     either.change(one, when={"changed": ["status"]}, order=3, category="c", by="dave")
@@ -27,7 +27,7 @@ def test_each_step_is_written_down(house: House, either: Any) -> None:
 
 
 def test_a_registration_knows_who_changed_it_last(either: Any) -> None:
-    one = either.add("listen", "after", "insert", Shipping, by="alice")
+    one = either.add("listen", "after", "insert", Consignment, by="alice")
     assert (one.created_by, one.changed_by, one.changed_at) == ("alice", None, None)
     changed = either.disable(one, by="bob")
     assert changed == either.get(one.id)
@@ -36,27 +36,27 @@ def test_a_registration_knows_who_changed_it_last(either: Any) -> None:
 
 
 def test_what_changes_nothing_is_not_written_down(either: Any) -> None:
-    one = either.add("listen", "after", "insert", Shipping)
+    one = either.add("listen", "after", "insert", Consignment)
     either.enable(one)
     either.change(one, order=0)
     assert [entry.action for entry in either.history()] == ["added"]
 
 
 def test_numbers_are_never_used_again(either: Any) -> None:
-    either.remove(either.add("listen", "after", "insert", Shipping))
-    assert either.add("listen", "after", "insert", Shipping).id == 2
+    either.remove(either.add("listen", "after", "insert", Consignment))
+    assert either.add("listen", "after", "insert", Consignment).id == 2
 
 
 def test_registrations_are_found_by_callback_target_and_object(house: House, either: Any) -> None:
-    a = either.add("listen", "after", "insert", Shipping)
-    b = either.add("whisper", "after", "insert", Shipping, key=1)
+    a = either.add("listen", "after", "insert", Consignment)
+    b = either.add("whisper", "after", "insert", Consignment, key=1)
     c = either.add("whisper", "after", "insert", Seat, key=("A", 1))
     d = either.add("listen", "after", "insert", Express, key=1)
     assert either.list() == [a, b, c, d]
     assert either.list(callback="listen") == [a, d]
     assert either.list(callback=house.hooks.callbacks.named("whisper")) == [b, c]
-    assert either.list(target=Shipping) == [a, b]
+    assert either.list(target=Consignment) == [a, b]
     assert either.list(target="Seat") == [c]
-    assert either.list(instance=(Shipping, 1)) == [b, d]  # the same row, under both of its classes
+    assert either.list(instance=(Consignment, 1)) == [b, d]  # the same row, under both of its classes
     assert either.list(target=Seat, key=("A", 1)) == [c]
-    assert either.list(target=Shipping, key=2) == []
+    assert either.list(target=Consignment, key=2) == []

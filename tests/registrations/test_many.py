@@ -10,7 +10,7 @@ from sqlalchemy import Engine, insert, select
 from hookline import Condition
 from hookline.registrations import About, DatabaseRegistrations, MemoryRegistrations, data_condition
 from tests.registrations.conftest import House
-from tests.registrations.schema import Shipping
+from tests.registrations.schema import Consignment
 from tests.registrations.sent import about_registrations, sent
 
 MANY = 10_000
@@ -39,7 +39,7 @@ def fill(registrations: DatabaseRegistrations, engine: Engine) -> None:
 
 def write_some(house: House) -> None:
     with house.sessions() as session:
-        boxes = [Shipping(id=number) for number in (5, MANY, MANY + 1)]
+        boxes = [Consignment(id=number) for number in (5, MANY, MANY + 1)]
         session.add_all(boxes)
         session.commit()
         asked.clear()
@@ -55,7 +55,7 @@ def write_some(house: House) -> None:
 def test_each_change_asks_the_conditions_of_its_own_object_only(
     house: House, registrations: DatabaseRegistrations, engine: Engine
 ) -> None:
-    registrations.add("listen", "after", "update", Shipping, key=1, when={"counted": True})
+    registrations.add("listen", "after", "update", Consignment, key=1, when={"counted": True})
     fill(registrations, engine)
     write_some(house)
 
@@ -64,7 +64,7 @@ def test_in_memory_likewise(house: House) -> None:
     registrations = MemoryRegistrations()
     house.hooks.use(registrations)
     for number in range(1, MANY + 1):
-        registrations.add("listen", "after", "update", Shipping, key=number, when={"counted": True})
+        registrations.add("listen", "after", "update", Consignment, key=number, when={"counted": True})
     write_some(house)
 
 
@@ -75,14 +75,14 @@ def test_one_more_does_not_read_all_of_them_again(
     engine = house.sessions.kw["bind"]
     with house.sessions() as session:
         for number in range(1, several):
-            registrations.add("listen", "after", "update", Shipping, key=number, session=session)
+            registrations.add("listen", "after", "update", Consignment, key=number, session=session)
         session.commit()
-        session.add(Shipping(id=1))
+        session.add(Consignment(id=1))
         session.commit()
         before = house.hooks["listen #7"]
-        registrations.add("listen", "after", "update", Shipping, key=several)
+        registrations.add("listen", "after", "update", Consignment, key=several)
         with sent(engine) as statements:
-            session.add(Shipping(id=2))
+            session.add(Consignment(id=2))
             session.commit()
         assert about_registrations(statements) == ["SELECT generation", "SELECT history", "SELECT registration"]
         assert house.hooks["listen #7"] is before

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from hookline.registrations import DatabaseRegistrations
 from tests.databases import Database
 from tests.registrations.conftest import House
-from tests.registrations.schema import Shipping
+from tests.registrations.schema import Consignment
 
 
 class Process:
@@ -42,11 +42,11 @@ def test_two_other_processes_obey_at_their_next_transaction(
     with ExitStack() as stack:
         first, second = (stack.enter_context(process(database)) for _ in range(2))
         assert [first.write(1), second.write(2)] == ["[]", "[]"]
-        one = registrations.add("listen", "after_commit", "insert", Shipping)
+        one = registrations.add("listen", "after_commit", "insert", Consignment)
         assert [first.write(3), second.write(4)] == ["[3]", "[4]"]
         registrations.change(one, when={"not": {"from_user": True}})
         assert [first.write(5), second.write(6)] == ["[]", "[]"]
-        registrations.add("listen", "after", "insert", Shipping, key=7)
+        registrations.add("listen", "after", "insert", Consignment, key=7)
         assert [first.write(8), second.write(7)] == ["[]", "[7]"]
         registrations.change(one, when=None)
         registrations.disable(one)

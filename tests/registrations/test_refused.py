@@ -24,7 +24,7 @@ from hookline import (
 )
 from hookline.registrations import DatabaseRegistrations, MemoryRegistrations, Registration
 from tests.registrations.conftest import House
-from tests.registrations.schema import Seat, Shipping, Speed
+from tests.registrations.schema import Seat, Consignment, Speed
 
 
 @pytest.fixture
@@ -36,24 +36,24 @@ def made(house: House) -> MemoryRegistrations:
 
 def test_callbacks_that_are_not_there(made: MemoryRegistrations) -> None:
     with pytest.raises(UnknownCallbackError, match=r"no callback 'lisen'\. Did you mean 'listen'\?"):
-        made.add("lisen", "after", "insert", Shipping)
+        made.add("lisen", "after", "insert", Consignment)
 
 
 def test_functions_that_are_not_marked(made: MemoryRegistrations) -> None:
     def stranger(change: Any) -> None: ...
 
     with pytest.raises(UnknownCallbackError, match=r"stranger is not marked.*Write @hooks.callback"):
-        made.add(stranger, "after", "insert", Shipping)
+        made.add(stranger, "after", "insert", Consignment)
     with pytest.raises(UnknownCallbackError, match=r"no callback 'os\.system'"):
-        made.add("os.system", "after", "insert", Shipping)
+        made.add("os.system", "after", "insert", Consignment)
 
 
 def test_a_hook_of_code_is_no_callback(house: House, made: MemoryRegistrations) -> None:
-    @house.hooks.after("insert", Shipping)
+    @house.hooks.after("insert", Consignment)
     def in_code(change: Any) -> None: ...
 
     with pytest.raises(UnknownCallbackError):
-        made.add("in_code", "after", "insert", Shipping)
+        made.add("in_code", "after", "insert", Consignment)
 
 
 def test_two_callbacks_of_one_name() -> None:
@@ -77,16 +77,16 @@ def test_phases_and_events_that_are_not_there(
     made: MemoryRegistrations, phase: str, event: str, error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        made.add("listen", phase, event, Shipping)
+        made.add("listen", phase, event, Consignment)
 
 
 def test_targets_that_are_not_there(made: MemoryRegistrations) -> None:
-    with pytest.raises(TargetError, match=r"no model or relation 'Shiping'\. Did you mean 'Shipping'"):
-        made.add("listen", "after", "insert", "Shiping")
+    with pytest.raises(TargetError, match=r"no model or relation 'Consignmnt'\. Did you mean 'Consignment'"):
+        made.add("listen", "after", "insert", "Consignmnt")
     with pytest.raises(TargetError, match="mapped class or a relation"):
         made.add("listen", "after", "insert", dict)
     with pytest.raises(TargetError, match="when=changed"):
-        made.add("listen", "after", "insert", Shipping.carrier)
+        made.add("listen", "after", "insert", Consignment.carrier)
     with pytest.raises(RegistrationError, match="about something"):
         made.add("listen", "after", "insert")
 
@@ -96,7 +96,7 @@ def test_arguments_that_nobody_can_give(house: House, made: MemoryRegistrations)
     def wrong(chnge: Any) -> None: ...
 
     with pytest.raises(UnknownArgumentError, match="Did you mean 'change'"):
-        made.add("wrong", "after", "insert", Shipping)
+        made.add("wrong", "after", "insert", Consignment)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_arguments_that_nobody_can_give(house: House, made: MemoryRegistrations)
         ({"not": {"any": [{"becomes": []}]}}, ConditionDataError, "'becomes' takes fields"),
         ({"changed": ["staus"]}, UnknownFieldError, "Did you mean 'status'"),
         ({"becomes": {"staus": "x"}}, UnknownFieldError, "Did you mean 'status'"),
-        ({"becomes": {"status": 5}}, ConditionDataError, "Shipping.status is of type str, and 5 is not"),
+        ({"becomes": {"status": 5}}, ConditionDataError, "Consignment.status is of type str, and 5 is not"),
         ({"becomes": {"due": "tomorrow"}}, ConditionDataError, "'tomorrow' cannot be read as date"),
         ({"becomes": {"speed": "quick"}}, ConditionDataError, "'quick' cannot be read as Speed"),
         (changed("status"), ConditionDataError, "is no data"),
@@ -120,31 +120,31 @@ def test_arguments_that_nobody_can_give(house: House, made: MemoryRegistrations)
 )
 def test_conditions_that_mean_nothing(made: MemoryRegistrations, when: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        made.add("listen", "after", "update", Shipping, when=when)
+        made.add("listen", "after", "update", Consignment, when=when)
     assert made.list() == []
 
 
 def test_conditions_on_fields_of_a_link(made: MemoryRegistrations) -> None:
     with pytest.raises(ConditionDataError, match="links have no fields"):
-        made.add("listen", "after", "link", Shipping.carrier, when={"becomes": {"status": "sent"}})
-    made.add("listen", "after", "link", Shipping.carrier, when={"not": {"from_user": True}})
+        made.add("listen", "after", "link", Consignment.carrier, when={"becomes": {"status": "sent"}})
+    made.add("listen", "after", "link", Consignment.carrier, when={"not": {"from_user": True}})
 
 
 @pytest.mark.parametrize(
     ("target", "instance", "key", "says"),
     [
-        (Shipping, None, (1, 2), r"is \(id\), and \(1, 2\) has 2 of 1"),
-        (Shipping, None, "one", "is of type int"),
-        (Shipping, None, None, None),
+        (Consignment, None, (1, 2), r"is \(id\), and \(1, 2\) has 2 of 1"),
+        (Consignment, None, "one", "is of type int"),
+        (Consignment, None, None, None),
         (Seat, None, "A", r"is \(hall, number\), and 'A' has 1 of 2"),
         (Seat, None, {"hall": "A"}, "is hall, number, not hall"),
-        (Shipping, (Shipping, 1), 1, "instance= or key="),
-        (Seat, (Shipping, 1), None, "Leave the target out"),
-        (Shipping.carrier, None, 1, "relation, which has no key"),
+        (Consignment, (Consignment, 1), 1, "instance= or key="),
+        (Seat, (Consignment, 1), None, "Leave the target out"),
+        (Consignment.carrier, None, 1, "relation, which has no key"),
         (None, "a string", None, "no object that has a key"),
-        (None, Shipping(), None, "no object that has a key"),
-        (Shipping, None, object(), "cannot be kept as data"),
-        (Shipping, None, dt.date(2025, 1, 1), "is of type int|cannot be read"),
+        (None, Consignment(), None, "no object that has a key"),
+        (Consignment, None, object(), "cannot be kept as data"),
+        (Consignment, None, dt.date(2025, 1, 1), "is of type int|cannot be read"),
     ],
 )
 def test_objects_that_are_none(made: MemoryRegistrations, target: Any, instance: Any, key: Any, says: str) -> None:
@@ -157,19 +157,19 @@ def test_objects_that_are_none(made: MemoryRegistrations, target: Any, instance:
 
 def test_links_of_one_object(made: MemoryRegistrations) -> None:
     with pytest.raises(TargetError, match=r"Register for all objects, and let the callback look at `change.subject`"):
-        made.add("listen", "after", "link", Shipping, key=1)
+        made.add("listen", "after", "link", Consignment, key=1)
 
 
 def test_orders_that_are_no_numbers(made: MemoryRegistrations) -> None:
     with pytest.raises(RegistrationError, match="whole number"):
-        made.add("listen", "after", "insert", Shipping, order="first")  # type: ignore[arg-type]
-    one = made.add("listen", "after", "insert", Shipping)
+        made.add("listen", "after", "insert", Consignment, order="first")  # type: ignore[arg-type]
+    one = made.add("listen", "after", "insert", Consignment)
     with pytest.raises(RegistrationError, match="whole number"):
         made.change(one, order=1.5)  # type: ignore[arg-type]
 
 
 def test_changes_to_what_cannot_be(made: MemoryRegistrations) -> None:
-    one = made.add("listen", "after", "insert", Shipping)
+    one = made.add("listen", "after", "insert", Consignment)
     with pytest.raises(UnknownFieldError):
         made.change(one, when={"changed": ["nothing"]})
     assert made.get(one.id) == one
@@ -178,7 +178,7 @@ def test_changes_to_what_cannot_be(made: MemoryRegistrations) -> None:
 def test_numbers_that_are_not_there(house: House, either: Any) -> None:
     with pytest.raises(RegistrationError, match=r"no registration 7\. registrations.list"):
         either.get(7)
-    one = either.add("listen", "after", "insert", Shipping)
+    one = either.add("listen", "after", "insert", Consignment)
     either.remove(one, by="bob")
     for method in (either.remove, either.enable, either.disable, either.change):
         with pytest.raises(RegistrationError, match="removed by bob"):
@@ -187,7 +187,7 @@ def test_numbers_that_are_not_there(house: House, either: Any) -> None:
 
 def test_registrations_that_no_rule_book_uses() -> None:
     with pytest.raises(RegistrationStoreError, match=r"Write hooks.use\(registrations\) first"):
-        MemoryRegistrations().add("listen", "after", "insert", Shipping)
+        MemoryRegistrations().add("listen", "after", "insert", Consignment)
 
 
 def test_rule_books_that_govern_no_sessions() -> None:
@@ -195,7 +195,7 @@ def test_rule_books_that_govern_no_sessions() -> None:
     hooks.use(made)
     hooks.callback(print, name="listen")
     with pytest.raises(RegistrationStoreError, match=r"Write attach\(hooks, SessionLocal\) first"):
-        made.add("listen", "after", "insert", Shipping)
+        made.add("listen", "after", "insert", Consignment)
 
 
 def test_registrations_of_another_rule_book(made: MemoryRegistrations) -> None:
@@ -209,17 +209,17 @@ def test_two_of_one_name_in_one_rule_book(house: House, made: MemoryRegistration
         house.hooks.use(MemoryRegistrations())
     other = MemoryRegistrations("other")
     house.hooks.use(other)
-    names = [one.add("listen", "after", "insert", Shipping).name for one in (made, other)]
+    names = [one.add("listen", "after", "insert", Consignment).name for one in (made, other)]
     assert names == ["listen #1", "listen other#1"]
     with house.sessions() as session:
-        session.add(Shipping(id=1))
+        session.add(Consignment(id=1))
         session.commit()
     assert house.taken() == [("insert", 1), ("insert", 1)]
 
 
 def test_a_session_for_registrations_in_memory(house: House, made: MemoryRegistrations) -> None:
     with house.sessions() as session, pytest.raises(RegistrationStoreError, match="DatabaseRegistrations"):
-        made.add("listen", "after", "insert", Shipping, session=session)
+        made.add("listen", "after", "insert", Consignment, session=session)
 
 
 def test_tables_that_are_missing(house: House, engine: Engine) -> None:
@@ -237,17 +237,17 @@ def test_tables_that_are_outdated(house: House, engine: Engine) -> None:
 
 
 def test_tables_of_another_version(registrations: DatabaseRegistrations, house: House, engine: Engine) -> None:
-    registrations.add("listen", "after", "insert", Shipping)
+    registrations.add("listen", "after", "insert", Consignment)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE hookline_registration_generation SET version = 99")
     with pytest.raises(RegistrationStoreError, match="Update this program"):
         registrations.check()
     with house.sessions() as session, pytest.raises(RegistrationStoreError, match="version 99"):
-        session.add(Shipping())
+        session.add(Consignment())
         session.commit()
 
 
 def test_a_condition_may_be_given_with_python_values(made: MemoryRegistrations) -> None:
-    one = made.add("listen", "after", "update", Shipping, when={"becomes": {"speed": Speed.fast}})
+    one = made.add("listen", "after", "update", Consignment, when={"becomes": {"speed": Speed.fast}})
     assert isinstance(one, Registration)
     assert one.when == {"becomes": {"speed": "fast"}}

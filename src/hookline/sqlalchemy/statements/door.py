@@ -103,6 +103,7 @@ class StatementDoor:
         """A transaction or savepoint is over: statements that were being sent have failed."""
         while host.sending:
             host.sending.pop()[1].write.give_up()
+        self._engines.sending(None)  # nor is it kept, with the objects that hooks have seen of it
 
     def _followed(
         self, host: SessionHost, connection: Connection, statement: Any, parameters: list[Parameters], options: Any
