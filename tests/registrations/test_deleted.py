@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from hookline.registrations import DatabaseRegistrations
 from tests.registrations.conftest import House
-from tests.registrations.schema import Express, Seat, Consignment
+from tests.registrations.schema import Consignment, Express, Seat
 
 
 def by_session(session: Session) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from tests.registrations.conftest import House
-from tests.registrations.schema import Express, Seat, Consignment
+from tests.registrations.schema import Consignment, Express, Seat
 
 
 def test_each_step_is_written_down(house: House, either: Any) -> None:

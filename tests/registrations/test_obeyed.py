@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, update
 from hookline import ValidationError
 from hookline.core.events import COMMIT_PHASES, PHASES
 from tests.registrations.conftest import House
-from tests.registrations.schema import Carrier, Express, Seat, Consignment, Token
+from tests.registrations.schema import Carrier, Consignment, Express, Seat, Token
 
 
 @pytest.mark.parametrize("phase", [one for one in PHASES if one not in ("after_rollback", "durable")])

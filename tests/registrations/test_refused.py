@@ -24,7 +24,7 @@ from hookline import (
 )
 from hookline.registrations import DatabaseRegistrations, MemoryRegistrations, Registration
 from tests.registrations.conftest import House
-from tests.registrations.schema import Seat, Consignment, Speed
+from tests.registrations.schema import Consignment, Seat, Speed
 
 
 @pytest.fixture
