@@ -22,11 +22,12 @@ from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from hookline import Hooks, RegistrationError, Retry, SinkError, UndeliverableError, UsageError
+from hookline import Delivery, Hooks, RegistrationError, Retry, SinkError, UndeliverableError, UsageError
 from hookline.durable import NatsConsumer, NatsStream, Worker
 from hookline.sqlalchemy import Outbox, attach
 from tests.sqlalchemy.databases import engine_for, sqlite_url
 
+from .server import NatsServer
 from .shop import Base, Order, Receipt, attached, delivery, receipts
 
 
@@ -172,6 +173,44 @@ async def test_server_that_is_not_there_is_an_error(free_port: int, some_hooks: 
     with pytest.raises(SinkError, match="cannot be connected to"):
         await consumer.serve()
     assert "secret" not in repr(consumer)
+
+
+def test_what_was_committed_while_the_server_was_away_arrives_when_it_is_back(
+    nats_server: NatsServer, shop: Engine, tmp_path: Path
+) -> None:
+    stream = Stream(nats_server.url)
+    stream.ask(lambda manager: manager.add_stream(name=stream.name, subjects=[stream.subject]))
+    hooks, remote, arrived, failed = Hooks(), Hooks(), [Event(), Event()], Event()
+
+    class Told(NatsStream):
+        async def deliver(self, delivery: Delivery) -> None:
+            try:
+                await super().deliver(delivery)
+            except SinkError:
+                failed.set()
+                raise
+
+    sink = Told(stream.url, stream.subject, timeout=1)
+    hooks.durable("insert", Order, to=sink, name="tell", retry=Retry(max_attempts=100, backoff=0.2, factor=1))
+
+    @remote.durable("insert", Order)
+    def tell(change: Any) -> None:
+        arrived[change.key].set()
+
+    other = engine_for(sqlite_url(tmp_path, "other"))
+    with attached(hooks, shop)[0] as attachment, attached(remote, other)[0]:
+        options = {"reconnect_time_wait": 0.1}
+        with Worker(hooks), stream.consumer(remote, options=options), attachment.session() as session:
+            session.add(Order(id=0))
+            session.commit()
+            assert arrived[0].wait(20)
+            nats_server.stop()
+            session.add(Order(id=1))
+            session.commit()
+            assert failed.wait(20)
+            nats_server.start()
+            assert arrived[1].wait(20)
+    other.dispose()
 
 
 async def test_subject_that_no_stream_takes_is_an_error_that_says_how_to_make_one(stream: Stream) -> None:

@@ -205,7 +205,7 @@ class NatsConsumer(Service):
         if name is None:
             log.error("message %d of %s is no delivery, and is terminated", message.metadata.sequence.stream, self.name)
             return await message.term()
-        hook = next((hook for hook in self.hooks.plan.phase("durable") if hook.name == name), None)
+        hook = await self._hook(name)
         if hook is None:
             if name not in self._unknown:
                 self._unknown.add(name)
@@ -222,6 +222,11 @@ class NatsConsumer(Service):
         finally:
             heart.cancel()
         return None
+
+    async def _hook(self, name: str) -> Hook | None:
+        if self.hooks.sources.all:  # some may have been registered at run time, by whichever process
+            await self._calls.do(self._store.see_registrations)
+        return self.hooks.durable_hooks().get(name)
 
     async def _run(self, message: Msg, delivery: Delivery, hook: Hook) -> None:
         try:

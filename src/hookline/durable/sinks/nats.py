@@ -35,7 +35,8 @@ class NatsStream:
 
     Example:
         >>> stream = NatsStream("nats://localhost:4222", "shop.orders")
-        >>> hooks.durable("insert", Order, to=stream, name="send_receipt").name
+        >>> from hookline import Hooks
+        >>> Hooks().durable("insert", Order, to=stream, name="send_receipt").name
         'send_receipt'
     """
 

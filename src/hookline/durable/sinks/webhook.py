@@ -64,7 +64,8 @@ class Webhook:
         >>> orders = Webhook("https://example.com/hooks?key=1", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
         >>> orders
         <Webhook https://example.com>
-        >>> hooks.durable("insert", Order, to=orders).name
+        >>> from hookline import Hooks
+        >>> Hooks().durable("insert", Order, to=orders).name
         'insert Order to https://example.com'
     """
 
