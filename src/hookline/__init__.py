@@ -16,6 +16,7 @@ from hookline.core.targets import RelationSet
 from hookline.core.trace import Trace
 from hookline.core.transaction import Outcome, Transaction
 from hookline.errors import (
+    AddressRefusedError,
     AsyncHookError,
     BrokenRegistrationWarning,
     BypassError,
@@ -35,7 +36,9 @@ from hookline.errors import (
     ReadOnlyError,
     RegistrationError,
     RegistrationStoreError,
+    SinkError,
     TargetError,
+    UndeliverableError,
     UnhookedWriteWarning,
     UnknownArgumentError,
     UnknownCallbackError,
@@ -50,6 +53,7 @@ from hookline.errors import (
 )
 
 __all__ = [
+    "AddressRefusedError",
     "AsyncHookError",
     "BrokenRegistrationWarning",
     "BypassError",
@@ -81,9 +85,11 @@ __all__ = [
     "RelationSet",
     "Retry",
     "Sink",
+    "SinkError",
     "TargetError",
     "Trace",
     "Transaction",
+    "UndeliverableError",
     "UnhookedWriteWarning",
     "UnknownArgumentError",
     "UnknownCallbackError",

@@ -26,6 +26,9 @@ HooklineError
 │   ├── OutboxError             tables of deliveries that are missing or outdated
 │   └── DeliveryError           what cannot be delivered
 ├── LeaseLostError              a delivery that another worker has taken meanwhile
+├── SinkError                   a delivery that was not taken where it was to go
+│   └── AddressRefusedError     a webhook that leads to an address which is not public
+├── UndeliverableError          a delivery that no other attempt can save
 └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
 HooklineWarning
 ├── UnhookedWriteWarning        a write that hooks could not see, or not in time
@@ -305,6 +308,32 @@ class LeaseLostError(HooklineError):
     """A worker was not heard of for longer than its lease: another one has taken its delivery."""
 
     code = "lease-lost"
+
+
+class SinkError(HooklineError):
+    """A delivery was not taken where it was to go; it is tried again, on the hook's terms."""
+
+    code = "sink"
+
+
+class AddressRefusedError(SinkError):
+    """A webhook leads to an address that is not public; nothing was sent."""
+
+    code = "address-refused"
+
+
+class UndeliverableError(HooklineError):
+    """No other attempt can save this delivery: it is dead at once, whatever the hook's `Retry` says.
+
+    Durable hooks and sinks raise it.
+
+    Example:
+        >>> from hookline import Retry
+        >>> Retry(max_attempts=8).tries_again(UndeliverableError("the account is closed"), failures=1)
+        False
+    """
+
+    code = "undeliverable"
 
 
 class UnknownOutcomeError(HooklineError):

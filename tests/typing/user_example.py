@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from hookline import (
     Change,
+    Delivery,
     Hook,
     Hooks,
     LinkChange,
@@ -23,6 +24,7 @@ from hookline import (
     changed,
     from_user,
 )
+from hookline.durable import NatsStream, Webhook
 from hookline.sqlalchemy import attach, transaction
 
 
@@ -91,6 +93,20 @@ class Count(Operation):
 async def count(entity: Person, tx: Transaction) -> None:
     Count.of(tx).add(entity.id)
     assert_type(Count.of(tx), Count)
+
+
+class Ledger:
+    """A sink asks for what it needs, and is sync or async."""
+
+    name = "the ledger"
+
+    def deliver(self, delivery: Delivery, change: Change[Person]) -> None:
+        assert_type(change.entity, Person)
+
+
+assert_type(hooks.durable("insert", Person, to=Ledger()), Hook)
+assert_type(hooks.durable("insert", Person, to=Webhook("https://example.com", "whsec_...", name="a partner")), Hook)
+assert_type(hooks.durable("insert", Person, to=NatsStream("nats://localhost", "persons")), Hook)
 
 
 # A decorator returns the function as it was.

@@ -43,14 +43,18 @@ class Delivery:
 class Sink(Protocol):
     """Where a delivery can go instead of to a function: see `Hooks.durable`.
 
-    Its one method is registered as the hook's function: it takes arguments by name, as any hook does, may be async, and
-    raises if the delivery has to be tried again.
+    Its one method is registered as the hook's function: it takes arguments by name, as any hook does (``delivery``,
+    ``change``, ...), may be async, and raises if the delivery has to be tried again.
+
+    Attributes:
+        name: Part of the names of its hooks.
     """
 
     name: str
 
-    def deliver(self, delivery: Delivery) -> Any:
-        """Hand it over."""
+    @property
+    def deliver(self) -> Callable[..., Any]:
+        """Hands a delivery over; a method."""
 
 
 class Terms(NamedTuple):

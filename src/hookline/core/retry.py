@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hookline.errors import RegistrationError
+from hookline.errors import RegistrationError, UndeliverableError
 
 Backoff = Callable[[int], float]
 
@@ -24,7 +24,8 @@ class Retry:
         factor: By how much each delay is longer than the one before.
         longest: Seconds; no delay is longer.
         jitter: By which part of itself a delay is moved at most, up or down: between 0 and 1.
-        on: The exceptions that are tried again. Others are final: the delivery is dead at once.
+        on: The exceptions that are tried again. Others are final: the delivery is dead at once. An
+            `UndeliverableError` always is.
 
     Raises:
         RegistrationError: One of these cannot be.
@@ -74,4 +75,6 @@ class Retry:
             error: What the last one raised.
             failures: How often it has failed, this time included.
         """
+        if isinstance(error, UndeliverableError):
+            return False
         return failures < self.max_attempts and isinstance(error, self.on)

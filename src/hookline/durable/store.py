@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+from hookline.core.delivery import Delivery
 from hookline.core.hook import Hook
 from hookline.core.status import Count, Status
 
@@ -56,6 +57,16 @@ class Tending(Protocol):
 
     def counts(self, connection: Any) -> Sequence[Count]:
         """How many are in which state, by hook."""
+
+
+class Inbox(Protocol):
+    """What was delivered to a database by others."""
+
+    def run(self, delivery: Delivery, hook: Hook, wait: Wait) -> bool:
+        """Run a hook, and keep that it ran along with what it wrote; returns false if it had run already."""
+
+    def prune(self, age: dt.timedelta) -> int:
+        """Forget what ran so long ago; returns how many there were."""
 
 
 class Store(Protocol):
@@ -126,6 +137,10 @@ class Store(Protocol):
 
     def relay(self, limit: int) -> int:
         """Make deliveries of what others have written; returns how many changes there were."""
+
+    @property
+    def inbox(self) -> Inbox:
+        """What was delivered to this database by others."""
 
     def prune(self, age: dt.timedelta) -> int:
         """Delete what was done so long ago; returns how many there were."""

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import datetime as dt
 import logging
 import os
 import random
-import signal
 import socket
-import threading
 import traceback
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from hookline.core.hook import Hook
 from hookline.core.registry import Hooks
 from hookline.durable.board import Board
-from hookline.durable.progress import Progress
-from hookline.durable.store import Store
+from hookline.durable.calls import Calls
+from hookline.durable.service import Service
 from hookline.errors import LeaseLostError, RegistrationError
 
 R = TypeVar("R")
@@ -41,7 +37,7 @@ _RELAYED: Final = 1000
 """Transactions of others that are relayed at once."""
 
 
-class Worker:
+class Worker(Service):
     """Runs the durable hooks of a rule book.
 
     It claims deliveries in batches, runs their hooks side by side, and marks each one done in the transaction in which
@@ -83,98 +79,23 @@ class Worker:
             raise RegistrationError(f"concurrency and batch are at least 1, not {concurrency!r} and {batch!r}.")
         if lease <= 0 or poll <= 0:
             raise RegistrationError(f"lease and poll are seconds, more than 0, not {lease!r} and {poll!r}.")
+        name = name or f"{socket.gethostname()}:{os.getpid()}:{random.randrange(1 << 24):06x}"  # noqa: S311
+        super().__init__(name, hooks.store(of))
         self.hooks, self.concurrency, self.lease, self.poll = hooks, concurrency, lease, poll
         self.batch = 10 * concurrency if batch is None else batch
         self.keep, self.grace = keep, grace
-        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{random.randrange(1 << 24):06x}"  # noqa: S311
-        self.progress = Progress()
         self._health_file = None if health_file is None else Path(health_file)
-        self._store: Store = hooks.store(of)
         self._board = Board()
-        self._stopping = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake: asyncio.Event = asyncio.Event()
-        self._pool: ThreadPoolExecutor | None = None
-        self._thread: threading.Thread | None = None
         self._slots: set[asyncio.Task[None]] = set()
         self._tended = self._relay_at = 0.0
-
-    # -- ways to run it
-
-    def run(self) -> None:
-        """Run until SIGTERM or SIGINT, then let running hooks end, and return.
-
-        A second signal does not wait for them, and neither does the end of ``grace``: threads cannot be stopped, so
-        the process then ends as it is, with exit code 1, and others run what it had begun.
-        """
-        self._stopping = False
-
-        async def until_told() -> None:
-            loop = asyncio.get_running_loop()
-            for one in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(one, self._told)
-            try:
-                await self.serve()
-            finally:
-                for one in (signal.SIGTERM, signal.SIGINT):
-                    loop.remove_signal_handler(one)
-
-        asyncio.run(until_told())
-        if self._board.running:
-            logging.shutdown()
-            os._exit(1)
-
-    def start(self) -> Self:
-        """Run in a thread of this process, until `stop`; as a context manager, for the time of a block."""
-        if self._thread is not None:
-            raise RegistrationError(f"{self!r} runs already.")
-        if self._store.one_thread:
-            raise RegistrationError(
-                "A database of SQLite in memory belongs to the thread that made it, so no worker can run beside it. "
-                "Call worker.run_until_idle() in that thread, or keep the database in a file."
-            )
-        self._stopping = False
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(
-            target=context.run, args=(lambda: asyncio.run(self.serve()),), name=f"hookline worker {self.name}"
-        )
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Claim no more, let running hooks end, give back the rest; of `start`: wait for that."""
-        self._stopping = True
-        self._call()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-            self._thread = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def run_until_idle(self) -> int:
-        """Run what is due now, and what becomes due by that, and return; for tests, and for jobs that a clock starts.
-
-        Returns:
-            How many deliveries are done.
-        """
-        self._stopping = False
-        before = self.progress.done
-        asyncio.run(self.serve(until_idle=True))
-        return self.progress.done - before
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} of {self.hooks!r}>"
 
-    def _told(self) -> None:
-        if self._stopping:
-            log.warning("told to stop again: not waiting for %d running hooks", self._board.running)
-            os._exit(1)
-        log.info("told to stop: waiting for %d running hooks", self._board.running)
-        self.stop()
+    @property
+    def running(self) -> int:
+        """How many hooks run now."""
+        return self._board.running
 
     # -- the loop
 
@@ -185,8 +106,7 @@ class Worker:
             until_idle: Return as soon as nothing is due.
         """
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
-        threads = 1 if self._store.one_thread else self.concurrency + 2
-        self._pool = None if self._store.asynchronous else ThreadPoolExecutor(threads, "hookline")
+        self._calls = Calls(self._store, self.concurrency + 2)
         await self._do(self._store.check)
         await self._see_registrations()
         silence = self._store.listen(self._call)
@@ -201,8 +121,7 @@ class Worker:
             for task in (marking, heart):
                 task.cancel()
             await asyncio.gather(marking, heart, return_exceptions=True)
-            if self._pool is not None:
-                self._pool.shutdown(wait=not self._board.running)
+            self._calls.close(wait=not self._board.running)
             log.info("%s stopped: %s", self.name, self.progress)
 
     async def _claim_and_run(self, until_idle: bool) -> None:
@@ -260,19 +179,13 @@ class Worker:
 
     async def _until_room(self) -> None:
         """Until a slot has nothing to do, or there is more to claim."""
-        await self._first(self._wake.wait(), self.poll)
+        await self._called(self.poll)
 
     async def _until_due(self, wait: _Patience) -> None:
         due = await self._do(self._store.next_due, self._names())
         if self._store.relays:
             due = min(due or self.poll, max(self._relay_at - monotonic(), 0.0))
-        await self._first(self._wake.wait(), wait.seconds(due))
-
-    async def _first(self, event: Any, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(event, seconds)
-        except TimeoutError:
-            return
+        await self._called(wait.seconds(due))
 
     async def _drain(self) -> None:
         """Give back what has not begun, and wait for what has."""
@@ -295,19 +208,7 @@ class Worker:
             log.exception("%s could not leave everything in order", self.name)
 
     async def _do(self, function: Callable[..., R], *arguments: Any) -> R:
-        if self._pool is None:
-            return await self._store.call(function, *arguments)
-        if self._store.one_thread:
-            return function(*arguments)
-        assert self._loop is not None
-        context = contextvars.copy_context()
-        return await self._loop.run_in_executor(self._pool, lambda: context.run(function, *arguments))
-
-    def _call(self) -> None:
-        """Wake it; from any thread."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._wake.set)
+        return await self._calls.do(function, *arguments)
 
     # -- one slot
 
@@ -332,7 +233,7 @@ class Worker:
         try:
             if claim.attempt > hook.terms.retry.max_attempts:
                 raise _WorkersDiedError(f"it was begun {claim.attempt - 1} times, and each time its worker died")
-            marked = self._store.run(claim, hook, self._wait)
+            marked = self._store.run(claim, hook, self._calls.wait)
             self.progress.ran()
         except LeaseLostError as error:
             self.progress.lost += 1
@@ -366,20 +267,6 @@ class Worker:
         else:
             self.progress.dead += 1
             log.error("delivery %d of %s is dead after %d attempts", claim.id, hook, claim.attempt, exc_info=error)
-
-    def _wait(self, awaitable: Awaitable[Any]) -> Any:
-        """What an async hook gives: from a thread, the worker's loop runs it."""
-        if self._store.asynchronous:
-            return self._store.wait(awaitable)
-        assert self._loop is not None
-
-        async def run() -> Any:
-            return await awaitable
-
-        if self._store.one_thread:  # it is this one, and the loop's: the coroutine gets a loop of its own elsewhere
-            assert self._pool is not None
-            return self._pool.submit(lambda: asyncio.run(run())).result()
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
     # -- now and then
 

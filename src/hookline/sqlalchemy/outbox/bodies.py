@@ -83,6 +83,9 @@ class Writer:
         if change.event == "update":  # what did not change is in the new row
             new = body["new"]
             body["old"] = {name: value for name, value in body["old"].items() if name not in new or new[name] != value}
+        row = body["old"] if change.event == "delete" else body["new"]
+        key = [row[name] for name in facts.key_names]
+        body["key"] = key[0] if len(key) == 1 else key
         return body
 
     def _row(self, facts: Facts, change: Change[Any], values: Mapping[str, Any]) -> Body:

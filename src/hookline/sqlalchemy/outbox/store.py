@@ -20,6 +20,7 @@ from hookline.errors import HookLoopError, LeaseLostError, OutboxError
 from hookline.sqlalchemy.asynchronous import refuse_outside_greenlet, wait
 from hookline.sqlalchemy.outbox.bodies import Reader
 from hookline.sqlalchemy.outbox.claims import Claim, Claims
+from hookline.sqlalchemy.outbox.inbox import Inbox
 from hookline.sqlalchemy.outbox.listening import Listener
 from hookline.sqlalchemy.outbox.relay import Relay
 from hookline.sqlalchemy.outbox.tending import Tending
@@ -187,30 +188,43 @@ class Store:
             LeaseLostError: Another worker has taken it meanwhile; nothing was written.
             Exception: What the hook raised; nothing was written.
         """
+        with self.ran(hook, self.delivery_of(claim, hook), wait) as session:
+            if not session.in_transaction():
+                return False
+            session.flush()
+            if not self.claims.done_one(self.connection(session, hook), claim):
+                raise LeaseLostError(
+                    f"The lease of delivery {claim.id} ({hook}) ended while it ran: another worker has taken it. "
+                    f"What this run wrote is rolled back. Give workers a longer lease, or the hook less to do."
+                )
+            session.commit()
+        return True
+
+    @contextmanager
+    def ran(self, hook: Hook, delivery: Delivery, wait: Wait) -> Iterator[Session]:
+        """A session of its own in which a hook has run; what it wrote is not committed, and lost unless that is done.
+
+        Args:
+            hook: The hook.
+            delivery: What it runs for.
+            wait: Runs what the hook returns to be awaited.
+        """
         with self._attachment.session() as session:
             host = self._attachment.host_of(session)
             assert host is not None
             try:
-                drive(self._steps(host, claim, hook), wait)
-                if not session.in_transaction():
-                    return False
-                session.flush()
-                if not self.claims.done_one(self._connection(session, hook), claim):
-                    raise LeaseLostError(
-                        f"The lease of delivery {claim.id} ({hook}) ended while it ran: another worker has taken it. "
-                        f"What this run wrote is rolled back. Give workers a longer lease, or the hook less to do."
-                    )
-                session.commit()
+                drive(self._steps(host, hook, delivery), wait)
+                yield session
             finally:
                 host.tx = None if not session.in_transaction() else host.tx
-        return True
 
-    def _connection(self, session: Session, hook: Hook) -> Connection:
+    def connection(self, session: Session, hook: Hook) -> Connection:
+        """The connection on which the outbox is written along with what a hook writes."""
         model = next((target for target in hook.targets if isinstance(target, type)), None)
         return session.connection() if model is None or session.bind is not None else connection_for(session, model)
 
-    def _steps(self, host: SessionHost, claim: Claim, hook: Hook) -> Steps[None]:
-        changes = Reader(host, hook).changes(claim.body)
+    def _steps(self, host: SessionHost, hook: Hook, delivery: Delivery) -> Steps[None]:
+        changes = Reader(host, hook).changes(delivery.body)
         first = changes[0] if isinstance(changes, list) else changes
         tx = host.open_transaction()
         if first.depth >= tx.book.max_depth:
@@ -218,7 +232,7 @@ class Store:
                 f"Durable hooks go on causing each other's writes: {first.depth} causes in a chain, max_depth is "
                 f"{tx.book.max_depth}. The latest is {first!r}. Give {hook} a condition that ends it."
             )
-        scope = DeliveryScope(host, self.delivery_of(claim, hook))
+        scope = DeliveryScope(host, delivery)
         tx.cause, tx.subject = hook, changes
         try:
             if hook.arguments.asynchronous:
@@ -240,6 +254,11 @@ class Store:
         with self.begin() as connection:
             self.claims.give_back(connection, behind)
             return self.claims.failed(connection, claim, error, delay)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """What was delivered to this database by others."""
+        return Inbox(self)
 
     def relay(self, limit: int) -> int:
         """Make deliveries of what triggers have captured of others; returns how many changes there were."""

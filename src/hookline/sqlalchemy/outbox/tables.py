@@ -44,11 +44,12 @@ class Outbox:
         deliveries: One row per delivery.
         attempts: One row per attempt that failed.
         origins: One row: what the ids of this database's deliveries begin with.
+        received: One row per delivery that came from another database, and was run here.
 
     Example:
         >>> outbox = Outbox()
         >>> sorted(outbox.metadata.tables)
-        ['hookline_attempt', 'hookline_delivery', 'hookline_origin']
+        ['hookline_attempt', 'hookline_delivery', 'hookline_origin', 'hookline_received']
     """
 
     def __init__(
@@ -97,11 +98,19 @@ class Outbox:
             Column("origin", String, nullable=False),
             schema=schema,
         )
+        self.received = Table(
+            f"{prefix}received",
+            self.metadata,
+            Column("id", String, primary_key=True),
+            Column("hook", String, nullable=False),
+            Column("received_at", Moment, nullable=False, server_default=now(), index=True),
+            schema=schema,
+        )
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """All of them."""
-        return self.deliveries, self.attempts, self.origins
+        return self.deliveries, self.attempts, self.origins, self.received
 
     @property
     def channel(self) -> str:

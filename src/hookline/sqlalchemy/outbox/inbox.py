@@ -1,0 +1,78 @@
+"""Deliveries that come from other databases: each is run once here, however often it comes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, delete, exists, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hookline.core.delivery import Delivery
+from hookline.core.hook import Hook
+from hookline.sqlalchemy.outbox.clock import later
+
+if TYPE_CHECKING:
+    from hookline.sqlalchemy.outbox.store import Store
+
+_INSERTS: Final[dict[str, Callable[..., Any]]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+class Inbox:
+    """What was delivered to a database by others.
+
+    Args:
+        store: The outbox of the same database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._table = store.claims.outbox.received
+
+    def run(self, delivery: Delivery, hook: Hook, wait: Callable[[Awaitable[Any]], Any]) -> bool:
+        """Run a hook, and in the same transaction keep that it ran.
+
+        Args:
+            delivery: What it runs for.
+            hook: The hook.
+            wait: Runs what the hook returns to be awaited.
+
+        Returns:
+            Whether what it wrote is committed. If not, it had run already, for the same delivery, before or meanwhile.
+
+        Raises:
+            Exception: What the hook raised; nothing was written.
+        """
+        if self._knows(delivery.id):
+            return False
+        with self._store.ran(hook, delivery, wait) as session:
+            session.flush()
+            if not self._keep(self._store.connection(session, hook), delivery):
+                return False
+            session.commit()
+        return True
+
+    def _knows(self, id: str) -> bool:  # noqa: A002 - what everybody calls it
+        with self._store.begin() as connection:
+            return bool(connection.scalar(select(exists().where(self._table.c.id == id))))
+
+    def _keep(self, connection: Connection, delivery: Delivery) -> bool:
+        """Whether nobody else has kept it."""
+        values = {"id": delivery.id, "hook": delivery.hook}
+        special = _INSERTS.get(connection.dialect.name)
+        if special is None:  # then it is an error, the message comes again, and is known
+            connection.execute(insert(self._table).values(values))
+            return True
+        fresh = special(self._table).values(values).on_conflict_do_nothing().returning(self._table.c.id)
+        return connection.scalar(fresh) is not None
+
+    def prune(self, age: dt.timedelta) -> int:
+        """Forget what ran so long ago: if it came again, it would run again.
+
+        Returns:
+            How many there were.
+        """
+        with self._store.begin() as connection:
+            old = self._table.c.received_at < later(-age.total_seconds())
+            return connection.execute(delete(self._table).where(old)).rowcount
