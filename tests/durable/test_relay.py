@@ -13,6 +13,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from hookline import Change, Hooks, becomes
 from hookline.durable import Worker
 from hookline.sqlalchemy import Attachment, Outbox, attach, capture
+from tests.sqlalchemy.patience import patient
+
+__all__ = ["patient"]
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 class Base(DeclarativeBase):
