@@ -23,7 +23,7 @@ from hookline.core.registry import Hooks
 from hookline.durable.board import Board
 from hookline.durable.progress import Progress
 from hookline.durable.store import Store
-from hookline.errors import LeaseLostError, RegistrationError
+from hookline.errors import HookLoopError, LeaseLostError, RegistrationError
 
 R = TypeVar("R")
 log = logging.getLogger("hookline.worker")
@@ -172,17 +172,20 @@ class Worker:
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         self._pool = None if self._store.asynchronous else ThreadPoolExecutor(self.concurrency + 2, "hookline")
         await self._do(self._store.check)
-        silence = self._store.listen(self._call)
+        silence = None if until_idle else self._store.listen(self._call)
         heart = asyncio.create_task(self._beat())
-        marking = asyncio.create_task(self._mark_now_and_then())
+        midway = asyncio.Lock()
+        marking = asyncio.create_task(self._mark_now_and_then(midway))
         log.info("%s runs %s", self.name, ", ".join(self._names()) or "nothing: there are no durable hooks")
         try:
             await self._claim_and_run(until_idle)
         finally:
-            silence()
+            if silence is not None:
+                silence()
             await self._drain()
-            for task in (marking, heart):
-                task.cancel()
+            async with midway:  # what is being marked is marked to its end
+                marking.cancel()
+            heart.cancel()
             await asyncio.gather(marking, heart, return_exceptions=True)
             if self._pool is not None:
                 self._pool.shutdown()
@@ -196,6 +199,8 @@ class Worker:
                 found = await self._refill()
                 await self._tend()
             except Exception:  # the database may be away: whatever it is, it is tried again, and said
+                if until_idle:
+                    raise
                 log.exception("%s cannot claim deliveries; trying again", self.name)
                 found = 0
             self._healthy()
@@ -232,7 +237,11 @@ class Worker:
         await self._first(self._wake.wait(), self.poll)
 
     async def _until_due(self, wait: _Patience) -> None:
-        due = await self._do(self._store.next_due, self._names())
+        try:
+            due = await self._do(self._store.next_due, self._names())
+        except Exception:  # the database is away: it is looked at again in a while
+            log.exception("%s cannot ask when the next delivery is due", self.name)
+            due = None
         await self._first(self._wake.wait(), wait.seconds(due))
 
     async def _first(self, event: Any, seconds: float) -> None:
@@ -302,12 +311,19 @@ class Worker:
             self._board.behind(claim)
         except Exception as error:  # noqa: BLE001 - the hook's own: kept, logged, and tried again on its terms
             self._failed(claim, hook, error)
+        except (asyncio.CancelledError, GeneratorExit) as error:  # the hook's own too, unless the worker is ending
+            if self._stopping:
+                raise
+            cancelled = _CancelledError(f"{hook} was cancelled from within")
+            cancelled.__cause__ = error
+            self._failed(claim, hook, cancelled)
         self._board.ended(claim, marked=marked)
 
     def _failed(self, claim: Any, hook: Hook, error: Exception) -> None:
         assert hook.terms is not None
         retry = hook.terms.retry
-        again = retry.tries_again(error, claim.attempt)
+        endless = isinstance(error, HookLoopError)  # to try it again would change nothing
+        again = not endless and retry.tries_again(error, claim.attempt)
         delay = retry.delay(claim.attempt, random.random()) if again else None  # noqa: S311
         behind = self._board.behind(claim) if again else []
         told = "".join(traceback.format_exception(error))
@@ -350,14 +366,15 @@ class Worker:
                 self.progress.lost += len(claims) - count
                 log.warning("%d deliveries had been taken by other workers before they were done", len(claims) - count)
 
-    async def _mark_now_and_then(self) -> None:
+    async def _mark_now_and_then(self, midway: asyncio.Lock) -> None:
         while True:
             await asyncio.sleep(_MARKING)
             if self._board.unmarked:
-                try:
-                    await self._do(self._mark, None)
-                except Exception:  # their leases end, and they run again: at least once is what was promised
-                    log.exception("%s could not mark deliveries as done", self.name)
+                async with midway:
+                    try:
+                        await self._do(self._mark, None)
+                    except Exception:  # their leases end, and they run again: at least once is what was promised
+                        log.exception("%s could not mark deliveries as done", self.name)
 
     async def _beat(self) -> None:
         while True:
@@ -391,6 +408,10 @@ class Worker:
 
 class _WorkersDiedError(Exception):
     """A delivery that no worker survives."""
+
+
+class _CancelledError(Exception):
+    """What a hook awaited was cancelled."""
 
 
 class _Patience:

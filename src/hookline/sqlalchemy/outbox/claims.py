@@ -156,11 +156,14 @@ class Claims:
         return [number for number, hook, lane in found if number < left_out.get((hook, lane), number + 1)]
 
     def next_due(self, connection: Connection, hooks: Sequence[str]) -> float | None:
-        """Seconds until the next delivery is due, as far as is known; None if none is waiting."""
+        """Seconds until something becomes due that is not yet; None if nothing does.
+
+        What is due and was not claimed is held back by such a one.
+        """
         if not hooks:
             return None
         c = self._table.c
-        query = select(func.min(c.due_at)).where(c.hook.in_(hooks), c.state <= RUNNING)
+        query = select(func.min(c.due_at)).where(c.hook.in_(hooks), c.state <= RUNNING, c.due_at > now())
         moment, here = connection.execute(select(query.scalar_subquery(), now())).one()
         return None if moment is None else max((moment - here).total_seconds(), 0.0)
 
@@ -168,7 +171,7 @@ class Claims:
         """How many deliveries wait for hooks that are not among these, by name."""
         c = self._table.c
         query = select(c.hook, func.count()).where(c.hook.not_in(hooks), c.state <= RUNNING).group_by(c.hook)
-        return dict(connection.execute(query).tuples().all())
+        return {row[0]: row[1] for row in connection.execute(query)}
 
     # -- what became of them
 

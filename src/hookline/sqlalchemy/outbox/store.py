@@ -17,6 +17,7 @@ from hookline.core.hook import Hook
 from hookline.core.run import Steps, drive, invoke, note
 from hookline.errors import HookLoopError, LeaseLostError, OutboxError
 from hookline.sqlalchemy.asynchronous import wait
+from hookline.sqlalchemy.guard import kept_open
 from hookline.sqlalchemy.outbox.bodies import Reader
 from hookline.sqlalchemy.outbox.claims import Claim, Claims
 from hookline.sqlalchemy.outbox.listening import Listener
@@ -161,7 +162,8 @@ class Store:
             host = self._attachment.host_of(session)
             assert host is not None
             try:
-                drive(self._steps(host, claim, hook), wait)
+                with kept_open(host):
+                    drive(self._steps(host, claim, hook), wait)
                 if not session.in_transaction():
                     return False
                 session.flush()
@@ -190,6 +192,7 @@ class Store:
             )
         scope = DeliveryScope(host, self.delivery_of(claim, hook))
         tx.cause, tx.subject = hook, changes
+        host.caller = hook, first  # also of what it leaves to be flushed when it has returned
         try:
             if hook.arguments.asynchronous:
                 host.complete(changes if isinstance(changes, list) else [changes])
