@@ -37,7 +37,9 @@ ROOMS = {
     "hookline": room("hookline.core", "hookline.errors"),
     "hookline.errors": room(for_types=("hookline.core",)),
     "hookline.core": room("hookline.errors"),
-    "hookline.sqlalchemy": room("hookline.core", "hookline.errors", theirs=("sqlalchemy", "sqlglot", "msgspec", "psycopg")),
+    "hookline.sqlalchemy": room(
+        "hookline.core", "hookline.errors", theirs=("sqlalchemy", "sqlglot", "msgspec", "psycopg")
+    ),
     "hookline.durable": room("hookline", "hookline.core", "hookline.errors"),
     "hookline.testing": room("hookline", "hookline.core", "hookline.errors", theirs=("pytest",)),
 }

@@ -275,7 +275,8 @@ def test_postgresqls_own_types_travel(postgresql_url: str, row: dict[str, Any]) 
 
 @pytest.mark.parametrize("value", [
     math.nan, 2**63, 2**64, -(2**200), Decimal("NaN"), Decimal("-Infinity"), Decimal("1E+400"), dt.timedelta.min,
-    dt.datetime.fromisoformat("0001-01-01"), dt.datetime.max.replace(tzinfo=dt.UTC), dt.time(23, 59, tzinfo=dt.timezone(dt.timedelta(hours=1))),
+    dt.datetime.fromisoformat("0001-01-01"), dt.datetime.max.replace(tzinfo=dt.UTC),
+    dt.time(23, 59, tzinfo=dt.timezone(dt.timedelta(hours=1))),
     "\0", "a\0b", "", b"", b"\0\xff", bytearray(b"ab"), memoryview(b"ab"), complex(math.inf, -1), (1, (2, "b")), {1, 2},
     frozenset({"a"}), {1: {None: "b"}}, {"$decimal": "1"}, {"$column": 1}, {"$dict": []}, [{"$float": "nan"}],
     {"a": [Decimal("1.10"), {"b": uuid.UUID(int=1)}]}, ipaddress.ip_address("::1"), ipaddress.ip_network("10.0.0.0/8"),

@@ -187,7 +187,7 @@ class Listeners:
         rounds = -1
         while rounds < (rounds := sum(one.rounds for one in prepared.values())):
             for one in hosts:
-                one.ending = True
+                one.ending, one.number = True, None
                 if one.tx is None:
                     one.flush()  # what was captured may be all that there is
                 if one.tx is not None:
