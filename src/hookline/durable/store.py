@@ -31,6 +31,10 @@ class Claim(Protocol):
     def attempt(self) -> int:
         """Which try this is, from 1."""
 
+    @property
+    def suspect(self) -> bool:
+        """Whether a worker died that had it: it is to be counted when it is begun."""
+
 
 class Store(Protocol):
     """An outbox. All but `call` are sync; where ``asynchronous`` is true, only `call` may run them."""
@@ -67,6 +71,9 @@ class Store(Protocol):
 
     def give_back(self, claims: Sequence[Any]) -> int:
         """Let others run what was not begun."""
+
+    def begun(self, claim: Any) -> Any:
+        """Count a try of a suspect."""
 
     def run(self, claim: Any, hook: Hook, wait: Wait) -> bool:
         """Run a hook; returns whether its delivery is done already, with what the hook wrote."""

@@ -88,6 +88,7 @@ class Worker:
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event = asyncio.Event()
+        self._marking = asyncio.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._thread: threading.Thread | None = None
         self._slots: set[asyncio.Task[None]] = set()
@@ -174,8 +175,8 @@ class Worker:
         await self._do(self._store.check)
         silence = None if until_idle else self._store.listen(self._call)
         heart = asyncio.create_task(self._beat())
-        midway = asyncio.Lock()
-        marking = asyncio.create_task(self._mark_now_and_then(midway))
+        self._marking = asyncio.Lock()
+        marking = asyncio.create_task(self._mark_now_and_then())
         log.info("%s runs %s", self.name, ", ".join(self._names()) or "nothing: there are no durable hooks")
         try:
             await self._claim_and_run(until_idle)
@@ -183,7 +184,7 @@ class Worker:
             if silence is not None:
                 silence()
             await self._drain()
-            async with midway:  # what is being marked is marked to its end
+            async with self._marking:  # what is being marked is marked to its end
                 marking.cancel()
             heart.cancel()
             await asyncio.gather(marking, heart, return_exceptions=True)
@@ -196,6 +197,8 @@ class Worker:
         while not self._stopping:
             self._wake.clear()
             try:
+                if not self._slots:
+                    await self._mark_all()
                 found = await self._refill()
                 await self._tend()
             except Exception:  # the database may be away: whatever it is, it is tried again, and said
@@ -301,7 +304,9 @@ class Worker:
         assert hook.terms is not None
         marked = True
         try:
-            if claim.attempt > hook.terms.retry.max_attempts:
+            if claim.suspect:
+                claim = self._store.begun(claim)
+            if claim.attempt > hook.terms.retry.max_attempts + 1:  # its first worker may not have begun it
                 raise _WorkersDiedError(f"it was begun {claim.attempt - 1} times, and each time its worker died")
             marked = self._store.run(claim, hook, self._wait)
             self.progress.ran()
@@ -366,15 +371,21 @@ class Worker:
                 self.progress.lost += len(claims) - count
                 log.warning("%d deliveries had been taken by other workers before they were done", len(claims) - count)
 
-    async def _mark_now_and_then(self, midway: asyncio.Lock) -> None:
+    async def _mark_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_MARKING)
             if self._board.unmarked:
-                async with midway:
-                    try:
-                        await self._do(self._mark, None)
-                    except Exception:  # their leases end, and they run again: at least once is what was promised
-                        log.exception("%s could not mark deliveries as done", self.name)
+                try:
+                    await self._mark_all()
+                except Exception:  # their leases end, and they run again: at least once is what was promised
+                    log.exception("%s could not mark deliveries as done", self.name)
+
+    async def _mark_all(self) -> None:
+        """Until nothing has run that is not marked: what is behind that in its lane can be claimed then."""
+        async with self._marking:
+            if self._board.unmarked:
+                await self._do(self._mark, None)
+                self._wake.set()
 
     async def _beat(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -44,8 +45,10 @@ def test_crashes_lose_nothing_and_do_nothing_twice_on_sqlite(tmp_path: Path) -> 
 
 
 def test_crashes_lose_nothing_and_do_nothing_twice_on_postgresql(tmp_path: Path) -> None:
-    server = Server(tmp_path / "server")
-    with server.running() as url:
+    # Not in pytest's own folder: PostgreSQL may be another user, whom each new run of pytest shuts out of it.
+    folder = tempfile.TemporaryDirectory(prefix="hookline-crash-")
+    server = Server(Path(folder.name) / "data")
+    with folder, server.running() as url:
         storm = _prepared(url, tmp_path)
 
         def others() -> None:

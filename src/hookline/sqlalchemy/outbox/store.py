@@ -129,6 +129,18 @@ class Store:
         with self.begin() as connection:
             return self.claims.give_back(connection, claims)
 
+    def begun(self, claim: Claim) -> Claim:
+        """Count a try of a delivery whose worker has died.
+
+        Raises:
+            LeaseLostError: Another worker has taken it.
+        """
+        with self.begin() as connection:
+            claimed = self.claims.begun(connection, claim)
+        if claimed is None:
+            raise LeaseLostError(f"The lease of delivery {claim.id} ended before it was begun: it was not.")
+        return claimed
+
     # -- running
 
     def delivery_of(self, claim: Claim, hook: Hook) -> Delivery:
