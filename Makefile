@@ -2,7 +2,7 @@
 #
 #   make demo [DB=postgresql]     the Chinook shop, with hooks
 #   make test [TESTS=...]         every test, on SQLite and PostgreSQL
-#   make proof                    the long run of the random-sequence proof
+#   make proof                    the long runs of the proofs: random sequences, and crashes
 #   make lint                     ruff, strict mypy, vulture
 #   make bench                    the benchmarks
 #   make docs                     the site, into site/
@@ -36,7 +36,7 @@ test: $(call extra,test)
 	$(RUN) -m pytest -n $(WORKERS) $(PYTEST_ARGS) $(TESTS)
 
 proof: $(call extra,test)
-	HOOKLINE_PROOF=full $(RUN) -m pytest -n $(WORKERS) -o faulthandler_timeout=3600 $(PYTEST_ARGS) tests/sqlalchemy/oracle
+	HOOKLINE_PROOF=full $(RUN) -m pytest -n $(WORKERS) -o faulthandler_timeout=3600 -rP $(PYTEST_ARGS) tests/sqlalchemy/oracle tests/durable/proof
 
 lint: $(call extra,lint)
 	$(RUN) -m ruff check

@@ -19,22 +19,40 @@ if TYPE_CHECKING:
     from hookline.core.control import Control
 
 
-def prepare(tx: Transaction) -> Steps[None]:
-    """Run ``before_commit`` until no new net change appears, then write the deliveries.
+class Preparation:
+    """What happens to one transaction before COMMIT.
 
-    A failure propagates; the adapter rolls the transaction back and calls `rolled_back`.
+    Args:
+        tx: The transaction.
 
-    Raises:
-        HookLoopError: It never ends.
+    Attributes:
+        rounds: How many rounds of ``before_commit`` had something to do.
     """
-    seen: dict[Hook, dict[Hashable, Change[Any]]] = {}
-    for _ in range(tx.book.max_depth + 1):
-        yield from settle(tx.host.flush())
-        ran = yield from _round(tx, seen)
-        if not ran:
-            yield from _deliver(tx)
-            return
-    raise _endless(tx)
+
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+        self.rounds = 0
+        self._seen: dict[Hook, dict[Hashable, Change[Any]]] = {}
+
+    def settle(self) -> Steps[None]:
+        """Run ``before_commit`` until no new net change appears; again, if others have written since.
+
+        A failure propagates; the adapter rolls the transaction back and calls `rolled_back`.
+
+        Raises:
+            HookLoopError: It never ends.
+        """
+        while True:
+            yield from settle(self.tx.host.flush())
+            if not (yield from _round(self.tx, self._seen)):
+                return
+            self.rounds += 1
+            if self.rounds > self.tx.book.max_depth:
+                raise _endless(self.tx)
+
+    def deliver(self) -> Steps[None]:
+        """Write the deliveries: the last that is done before COMMIT."""
+        yield from _deliver(self.tx)
 
 
 def _deliver(tx: Transaction) -> Steps[None]:

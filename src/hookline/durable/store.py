@@ -34,6 +34,10 @@ class Claim(Protocol):
     def attempt(self) -> int:
         """Which try this is, from 1."""
 
+    @property
+    def suspect(self) -> bool:
+        """Whether a worker died that had it: it is to be counted when it is begun."""
+
 
 class Tending(Protocol):
     """What can be asked about deliveries, and done to them; each in a transaction that `Store.begin` began."""
@@ -125,6 +129,9 @@ class Store(Protocol):
 
     def give_back(self, claims: Sequence[Any]) -> int:
         """Let others run what was not begun."""
+
+    def begun(self, claim: Any) -> Any:
+        """Count a try of a suspect."""
 
     def run(self, claim: Any, hook: Hook, wait: Wait) -> bool:
         """Run a hook; returns whether its delivery is done already, with what the hook wrote."""

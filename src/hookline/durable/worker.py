@@ -19,7 +19,7 @@ from hookline.core.registry import Hooks
 from hookline.durable.board import Board
 from hookline.durable.calls import Calls
 from hookline.durable.service import Service
-from hookline.errors import LeaseLostError, RegistrationError
+from hookline.errors import HookLoopError, LeaseLostError, RegistrationError
 
 R = TypeVar("R")
 log = logging.getLogger("hookline.worker")
@@ -86,6 +86,7 @@ class Worker(Service):
         self.keep, self.grace = keep, grace
         self._health_file = None if health_file is None else Path(health_file)
         self._board = Board()
+        self._marking = asyncio.Lock()
         self._slots: set[asyncio.Task[None]] = set()
         self._tended = self._relay_at = 0.0
 
@@ -109,17 +110,20 @@ class Worker(Service):
         self._calls = Calls(self._store, self.concurrency + 2)
         await self._do(self._store.check)
         await self._see_registrations()
-        silence = self._store.listen(self._call)
+        silence = None if until_idle else self._store.listen(self._call)
         heart = asyncio.create_task(self._beat())
+        self._marking = asyncio.Lock()
         marking = asyncio.create_task(self._mark_now_and_then())
         log.info("%s runs %s", self.name, ", ".join(self._names()) or "nothing: there are no durable hooks")
         try:
             await self._claim_and_run(until_idle)
         finally:
-            silence()
+            if silence is not None:
+                silence()
             await self._drain()
-            for task in (marking, heart):
-                task.cancel()
+            async with self._marking:  # what is being marked is marked to its end
+                marking.cancel()
+            heart.cancel()
             await asyncio.gather(marking, heart, return_exceptions=True)
             self._calls.close(wait=not self._board.running)
             log.info("%s stopped: %s", self.name, self.progress)
@@ -130,9 +134,13 @@ class Worker(Service):
             self._wake.clear()
             busy = bool(self._slots)
             try:
+                if not self._slots:
+                    await self._mark_all()
                 found = await self._relay_now_and_then() + await self._refill()
                 await self._tend()
             except Exception:  # the database may be away: whatever it is, it is tried again, and said
+                if until_idle:
+                    raise
                 log.exception("%s cannot claim deliveries; trying again", self.name)
                 found = 0
             self._healthy()
@@ -182,7 +190,11 @@ class Worker(Service):
         await self._called(self.poll)
 
     async def _until_due(self, wait: _Patience) -> None:
-        due = await self._do(self._store.next_due, self._names())
+        try:
+            due = await self._do(self._store.next_due, self._names())
+        except Exception:  # the database is away: it is looked at again in a while
+            log.exception("%s cannot ask when the next delivery is due", self.name)
+            due = None
         if self._store.relays:
             due = min(due or self.poll, max(self._relay_at - monotonic(), 0.0))
         await self._called(wait.seconds(due))
@@ -231,7 +243,9 @@ class Worker(Service):
         assert hook.terms is not None
         marked = True
         try:
-            if claim.attempt > hook.terms.retry.max_attempts:
+            if claim.suspect:
+                claim = self._store.begun(claim)
+            if claim.attempt > hook.terms.retry.max_attempts + 1:  # its first worker may not have begun it
                 raise _WorkersDiedError(f"it was begun {claim.attempt - 1} times, and each time its worker died")
             marked = self._store.run(claim, hook, self._calls.wait)
             self.progress.ran()
@@ -241,12 +255,19 @@ class Worker(Service):
             self._board.behind(claim)
         except Exception as error:  # noqa: BLE001 - the hook's own: kept, logged, and tried again on its terms
             self._failed(claim, hook, error)
+        except (asyncio.CancelledError, GeneratorExit) as error:  # the hook's own too, unless the worker is ending
+            if self._stopping:
+                raise
+            cancelled = _CancelledError(f"{hook} was cancelled from within")
+            cancelled.__cause__ = error
+            self._failed(claim, hook, cancelled)
         self._board.ended(claim, marked=marked)
 
     def _failed(self, claim: Any, hook: Hook, error: Exception) -> None:
         assert hook.terms is not None
         retry = hook.terms.retry
-        again = retry.tries_again(error, claim.attempt)
+        endless = isinstance(error, HookLoopError)  # to try it again would change nothing
+        again = not endless and retry.tries_again(error, claim.attempt)
         delay = retry.delay(claim.attempt, random.random()) if again else None  # noqa: S311
         behind = self._board.behind(claim) if again else []
         told = "".join(traceback.format_exception(error))
@@ -283,9 +304,16 @@ class Worker(Service):
             await asyncio.sleep(_MARKING)
             if self._board.unmarked:
                 try:
-                    await self._do(self._mark, None)
+                    await self._mark_all()
                 except Exception:  # their leases end, and they run again: at least once is what was promised
                     log.exception("%s could not mark deliveries as done", self.name)
+
+    async def _mark_all(self) -> None:
+        """Until nothing has run that is not marked: what is behind that in its lane can be claimed then."""
+        async with self._marking:
+            if self._board.unmarked:
+                await self._do(self._mark, None)
+                self._wake.set()
 
     async def _beat(self) -> None:
         while True:
@@ -319,6 +347,10 @@ class Worker(Service):
 
 class _WorkersDiedError(Exception):
     """A delivery that no worker survives."""
+
+
+class _CancelledError(Exception):
+    """What a hook awaited was cancelled."""
 
 
 class _Patience:

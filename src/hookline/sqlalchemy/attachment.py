@@ -179,6 +179,10 @@ class Attachment:
         """Run steps in a session."""
         self._listeners.drive(host, steps)
 
+    def begin_commit(self, host: SessionHost) -> None:
+        """All is ready in a session: COMMIT is next."""
+        self._listeners.begin_commit(host)
+
     def new_session(self, host: SessionHost) -> Session:
         """A session like the one that wrote, for what runs after the end."""
         old = host.session

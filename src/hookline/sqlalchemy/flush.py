@@ -63,7 +63,7 @@ class Flush(Write):
 
     def _rounds(self, pending: Pending, refusals: list[ValidationError]) -> Steps[None]:
         tx, stir, edits = self.tx, self.host.stir, pending.edits
-        stir.finish()
+        stir.finish(*pending.caller)
         while True:
             fresh = pending.fresh()
             for change in fresh:

@@ -25,7 +25,7 @@ from hookline.sqlalchemy.stir import Stir
 from hookline.sqlalchemy.warn import warn
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
     from hookline.core.plan import Plan
     from hookline.core.registered import Registered
@@ -48,6 +48,8 @@ class SessionHost:
         draining: Whether a loop is flushing until nothing is pending.
         ended: The transaction whose end is being told.
         committing: Whether everything before COMMIT went well, and COMMIT is next.
+        number: The database and the number of the transaction that wrote deliveries, where a database can tell by it
+            what has become of it.
         committed: The transaction or savepoint that was committed last.
         caller: The hook that this session was opened for, and the change it is running on.
         connections: Those that work for its transaction.
@@ -74,6 +76,7 @@ class SessionHost:
         self.committing = False
         self.lost: BaseException | None = None
         self.backend: int | None = None
+        self.number: tuple[Engine, int] | None = None
         self.committed: SessionTransaction | None = None
         self.caller: tuple[Hook | None, Change[Any] | None] = (None, None)
         self.connections: list[Connection] = []

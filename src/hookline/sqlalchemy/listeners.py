@@ -11,7 +11,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.orm.session import SessionTransactionState
 from sqlalchemy.orm.unitofwork import UOWTransaction
 
-from hookline.core.commit import committed, prepare, rolled_back, unknown
+from hookline.core.commit import Preparation, committed, rolled_back, unknown
 from hookline.core.run import Steps, drive
 from hookline.core.transaction import Outcome, Transaction
 from hookline.sqlalchemy.asynchronous import wait
@@ -171,17 +171,38 @@ class Listeners:
             return
         host.flush()
         try:
-            host.ending = True
-            if host.tx is None:
-                host.flush()  # what was captured may be all that there is
-            tx = host.tx
-            if tx is None:
-                return
-            with kept_open(host):
-                self.drive(host, prepare(tx))
+            prepared = self._prepare(host)
         except BaseException:  # whatever stopped it, nothing of it may be committed
             _roll_back(session)
             raise
+        for one in prepared:
+            one.attachment.begin_commit(one)
+
+    def _prepare(self, host: SessionHost) -> list[SessionHost]:
+        """Let each rule book have its say; as the hooks of one may write what concerns another, until none has more."""
+        session = host.session
+        others = (one.host_of(session) for one in self.attachment.others(session))
+        hosts = [host, *(one for one in others if one is not None)]
+        prepared: dict[SessionHost, Preparation] = {}
+        rounds = -1
+        while rounds < (rounds := sum(one.rounds for one in prepared.values())):
+            for one in hosts:
+                one.ending, one.number = True, None
+                if one.tx is None:
+                    one.flush()  # what was captured may be all that there is
+                if one.tx is not None:
+                    preparation = prepared.setdefault(one, Preparation(one.tx))
+                    with kept_open(one):
+                        one.attachment.drive(one, preparation.settle())
+            if len(hosts) == 1:
+                break
+        for one, preparation in prepared.items():
+            with kept_open(one):
+                one.attachment.drive(one, preparation.deliver())
+        return list(prepared)
+
+    def begin_commit(self, host: SessionHost) -> None:
+        """All is ready: COMMIT is next."""
         host.committing = True
         self._engines.committing(host)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, literal_column, select, text
+from sqlalchemy import Connection, Engine, func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -49,6 +49,9 @@ def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bo
             if host.backend is not None:
                 _await_backend(session.connection(), host.backend)
                 session.rollback()
+            known = None if host.number is None else _of_number(*host.number)
+            if known is not None:
+                return known
             for net in nets:
                 answer = _was_linked(session, net) if isinstance(net, LinkChange) else _was_written(session, host, net)
                 if answer is not None:
@@ -63,6 +66,21 @@ def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bo
     )
     unknown.__cause__ = lost
     return unknown
+
+
+def _of_number(engine: Engine, number: int) -> bool | None:
+    """Whether a transaction of PostgreSQL was committed; None if it has forgotten.
+
+    What is sure, whoever has written to its rows since.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    with engine.connect() as connection:
+        while (status := connection.scalar(select(func.txid_status(number)))) == "in progress":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"transaction {number} is still open after {_PATIENCE:.0f} s")
+            connection.rollback()
+            time.sleep(0.05)
+    return None if status is None else status == "committed"
 
 
 def _was_written(session: Session, host: SessionHost, net: Change[Any]) -> bool | None:

@@ -34,6 +34,7 @@ class Pending:
     Attributes:
         edits: What hooks edit.
         links: Finds the links.
+        caller: Whose writes these are, where nobody was seen to make them pending.
     """
 
     def __init__(self, host: SessionHost, concerns: Concerns, objects: Any) -> None:
@@ -44,7 +45,7 @@ class Pending:
         self._announced = False
         tx = host.open_transaction()
         self.edits = Edits(tx, self._changes)
-        self._caller: Origin = (tx.cause, first_of(tx.subject)) if tx.cause else host.caller
+        self.caller: Origin = (tx.cause, first_of(tx.subject)) if tx.cause else host.caller
         self._watched = concerns.plan.has_phase("before")
 
     @property
@@ -111,8 +112,8 @@ class Pending:
         if concern.interest is None:
             change.followed = False
         origins = self.host.stir.origins
-        if origins or self._caller[0] is not None:
-            change.caused_by(origins.pop(state, (None, None) if self._announced else self._caller))
+        if origins or self.caller[0] is not None:
+            change.caused_by(origins.pop(state, (None, None) if self._announced else self.caller))
         return change
 
     def _prepare(self, made: list[tuple[RowChange, Concern]]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     func,
     insert,
     literal,
@@ -44,6 +45,8 @@ class Claim(NamedTuple):
         attempt: Which try this is, from 1.
         created_at: When it was written.
         token: What only this claim has: who has lost its lease cannot end it any more.
+        suspect: Whether a worker died that had it, be it the one that killed it, or one that was not even begun; this
+            try is counted when it is begun.
     """
 
     id: int
@@ -53,6 +56,7 @@ class Claim(NamedTuple):
     attempt: int
     created_at: dt.datetime
     token: str
+    suspect: bool = False
 
 
 class Claims:
@@ -87,19 +91,22 @@ class Claims:
         found = connection.execute(self._due(hooks, limit)).all()
         if not found:
             return []
+        suspects = {row[0] for row in found if row[3] == RUNNING}
         ids = self._in_order([(row[0], row[1], row[2]) for row in found], connection)
         if not ids:
             return []
         token = f"{worker}/{secrets.token_hex(4)}"
+        attempts = case((c.state == RUNNING, c.attempts), else_=c.attempts + 1)
         claimed = (
             update(self._table)
             .where(c.id.in_(bindparam("ids", expanding=True)), c.state <= RUNNING, c.due_at <= now())
-            .values(state=RUNNING, attempts=c.attempts + 1, due_at=later(bindparam("lease")), worker=token)
+            .values(state=RUNNING, attempts=attempts, due_at=later(bindparam("lease")), worker=token)
             .returning(c.id, c.hook, c.lane, c.body, c.attempts, c.created_at)
         )
         claims: list[Claim] = []
         for some in _parts(ids):
-            claims += [Claim(*row, token) for row in connection.execute(claimed, {"ids": some, "lease": lease})]  # type: ignore[call-arg]
+            rows = connection.execute(claimed, {"ids": some, "lease": lease})
+            claims += [Claim(*row, token, row[0] in suspects) for row in rows]  # type: ignore[call-arg]
         return sorted(claims)
 
     def _one_at_a_time(self, connection: Connection) -> None:
@@ -110,7 +117,11 @@ class Claims:
         take_write_lock(connection, self._table)
 
     def _due(self, hooks: Sequence[str], limit: int) -> Select[Any]:
-        """Hook by hook, so that an index gives each one's in order, and what nobody can run is not even looked at."""
+        """Hook by hook, so that an index gives each one's in order, and what nobody can run is not even looked at.
+
+        In the order of their numbers, not of when they are due: what was claimed once is due later than what waits
+        behind it, and if there is more of that than the limit, nothing could ever be claimed.
+        """
         c, earlier = self._table.c, self._table.alias()
         held_back = (
             select(literal(1))
@@ -121,9 +132,9 @@ class Claims:
             .exists()
         )  # fmt: skip
         each = [
-            select(c.id, c.hook, c.lane, c.due_at)
+            select(c.id, c.hook, c.lane, c.state)
             .where(c.hook == hook, c.state <= RUNNING, c.due_at <= now(), ~held_back)
-            .order_by(c.due_at, c.id)
+            .order_by(c.id)
             .limit(limit)
             .subquery()
             for hook in hooks
@@ -131,7 +142,7 @@ class Claims:
         if len(each) == 1:
             return select(each[0])
         every = union_all(*(select(one) for one in each)).subquery()
-        return select(every).order_by(every.c.due_at, every.c.id).limit(limit)
+        return select(every).order_by(every.c.id).limit(limit)
 
     def _in_order(self, found: Sequence[tuple[int, str, str]], connection: Connection) -> list[int]:
         """Those of the deliveries before which nothing in their lanes is left out."""
@@ -155,11 +166,14 @@ class Claims:
         return [number for number, hook, lane in found if number < left_out.get((hook, lane), number + 1)]
 
     def next_due(self, connection: Connection, hooks: Sequence[str]) -> float | None:
-        """Seconds until the next delivery is due, as far as is known; None if none is waiting."""
+        """Seconds until something becomes due that is not yet; None if nothing does.
+
+        What is due and was not claimed is held back by such a one.
+        """
         if not hooks:
             return None
         c = self._table.c
-        query = select(func.min(c.due_at)).where(c.hook.in_(hooks), c.state <= RUNNING)
+        query = select(func.min(c.due_at)).where(c.hook.in_(hooks), c.state <= RUNNING, c.due_at > now())
         moment, here = connection.execute(select(query.scalar_subquery(), now())).one()
         return None if moment is None else max((moment - here).total_seconds(), 0.0)
 
@@ -167,7 +181,7 @@ class Claims:
         """How many deliveries wait for hooks that are not among these, by name."""
         c = self._table.c
         query = select(c.hook, func.count()).where(c.hook.not_in(hooks), c.state <= RUNNING).group_by(c.hook)
-        return dict(map(tuple, connection.execute(query)))
+        return {row[0]: row[1] for row in connection.execute(query)}
 
     # -- what became of them
 
@@ -199,8 +213,21 @@ class Claims:
 
     def give_back(self, connection: Connection, claims: Sequence[Claim]) -> int:
         """They were not begun: somebody else may run them at once, and this was no attempt."""
+        values = {"state": PENDING, "due_at": now(), "worker": None}
+        suspects = [claim for claim in claims if claim.suspect]
+        others = [claim for claim in claims if not claim.suspect]
         attempts = self._table.c.attempts - 1
-        return self._end(connection, claims, {"state": PENDING, "due_at": now(), "attempts": attempts, "worker": None})
+        return self._end(connection, suspects, values) + self._end(connection, others, {**values, "attempts": attempts})
+
+    def begun(self, connection: Connection, claim: Claim) -> Claim | None:
+        """A suspect is begun: from now on this is a try.
+
+        Returns:
+            The claim with its number; None if it is not this worker's own any more.
+        """
+        if not self._end(connection, [claim], {"attempts": self._table.c.attempts + 1}):
+            return None
+        return claim._replace(attempt=claim.attempt + 1, suspect=False)
 
     def failed(self, connection: Connection, claim: Claim, error: str, delay: float | None) -> bool:
         """One raised.

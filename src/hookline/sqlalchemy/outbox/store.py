@@ -18,6 +18,7 @@ from hookline.core.hook import Hook
 from hookline.core.run import Steps, drive, invoke, note
 from hookline.errors import HookLoopError, LeaseLostError, OutboxError
 from hookline.sqlalchemy.asynchronous import refuse_outside_greenlet, wait
+from hookline.sqlalchemy.guard import kept_open
 from hookline.sqlalchemy.outbox.bodies import Reader
 from hookline.sqlalchemy.outbox.claims import Claim, Claims
 from hookline.sqlalchemy.outbox.inbox import Inbox
@@ -159,6 +160,18 @@ class Store:
         with self.begin() as connection:
             return self.claims.give_back(connection, claims)
 
+    def begun(self, claim: Claim) -> Claim:
+        """Count a try of a delivery whose worker has died.
+
+        Raises:
+            LeaseLostError: Another worker has taken it.
+        """
+        with self.begin() as connection:
+            claimed = self.claims.begun(connection, claim)
+        if claimed is None:
+            raise LeaseLostError(f"The lease of delivery {claim.id} ended before it was begun: it was not.")
+        return claimed
+
     # -- running
 
     def delivery_of(self, claim: Claim, hook: Hook) -> Delivery:
@@ -213,7 +226,8 @@ class Store:
             host = self._attachment.host_of(session)
             assert host is not None
             try:
-                drive(self._steps(host, hook, delivery), wait)
+                with kept_open(host):
+                    drive(self._steps(host, hook, delivery), wait)
                 yield session
             finally:
                 host.tx = None if not session.in_transaction() else host.tx
@@ -234,6 +248,7 @@ class Store:
             )
         scope = DeliveryScope(host, delivery)
         tx.cause, tx.subject = hook, changes
+        host.caller = hook, first  # also of what it leaves to be flushed when it has returned
         try:
             if hook.arguments.asynchronous:
                 host.complete(changes if isinstance(changes, list) else [changes])

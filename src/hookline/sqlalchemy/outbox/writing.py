@@ -55,7 +55,9 @@ class Deliveries:
                 locks.setdefault(connection, set()).add(f"{row[0]} {row[1]}")
         for connection, some in rows.items():
             self._lock(connection, locks.get(connection, set()))
-            self.insert(connection, some)
+            number = self.insert(connection, some)
+            if number is not None:
+                host.number = connection.engine, number
 
     def _rows(self, host: SessionHost, work: Work) -> Iterator[tuple[Connection, Row, bool]]:
         writer, session = Writer(host.schema), host.session
@@ -85,16 +87,20 @@ class Deliveries:
             ordered = select(numbers.c.number).order_by(numbers.c.number).subquery()
             connection.execute(select(func.count(func.pg_advisory_xact_lock(ordered.c.number))), {"lanes": list(lanes)})
 
-    def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Write rows in their order, and call for workers when they are committed."""
+    def insert(self, connection: Connection, rows: Sequence[Row]) -> int | None:
+        """Write rows in their order, and call for workers when they are committed.
+
+        Returns:
+            The number of the transaction, by which PostgreSQL can tell later what has become of it.
+        """
         table = self.outbox.deliveries
         if connection.dialect.name != "postgresql":
             connection.execute(insert(table), [{"hook": h, "lane": n, "body": b} for h, n, b in rows])
-            return
+            return None
         given = msgspec.json.encode([(hook, lane, msgspec.Raw(body.encode())) for hook, lane, body in rows])
         connection.execute(self._from_json, {"given": given.decode()})
-        if self.outbox.notify:
-            connection.execute(select(func.pg_notify(self.outbox.channel, "")))
+        call = [func.pg_notify(self.outbox.channel, "")] if self.outbox.notify else []
+        return int(connection.execute(select(func.txid_current(), *call)).scalar_one())
 
     @cached_property
     def _from_json(self) -> Any:
