@@ -59,6 +59,16 @@ class Claim(NamedTuple):
     suspect: bool = False
 
 
+class _Found(NamedTuple):
+    """A delivery that may be claimed."""
+
+    id: int
+    hook: str
+    lane: str
+    state: int
+    due_at: dt.datetime
+
+
 class Claims:
     """The statements of workers on one outbox.
 
@@ -88,13 +98,12 @@ class Claims:
             return []
         self._one_at_a_time(connection)
         c = self._table.c
-        found = connection.execute(self._due(hooks, limit)).all()
+        found = [_Found(*row) for row in connection.execute(self._due(hooks, limit))]
+        found = self._from_the_front(found, limit, connection)
         if not found:
             return []
-        suspects = {row[0] for row in found if row[3] == RUNNING}
-        ids = self._in_order([(row[0], row[1], row[2]) for row in found], connection)
-        if not ids:
-            return []
+        suspects = {one.id for one in found if one.state == RUNNING}
+        ids = [one.id for one in found]
         token = f"{worker}/{secrets.token_hex(4)}"
         attempts = case((c.state == RUNNING, c.attempts), else_=c.attempts + 1)
         claimed = (
@@ -117,11 +126,7 @@ class Claims:
         take_write_lock(connection, self._table)
 
     def _due(self, hooks: Sequence[str], limit: int) -> Select[Any]:
-        """Hook by hook, so that an index gives each one's in order, and what nobody can run is not even looked at.
-
-        In the order of their numbers, not of when they are due: what was claimed once is due later than what waits
-        behind it, and if there is more of that than the limit, nothing could ever be claimed.
-        """
+        """Hook by hook, so that an index gives each one's in order, and what nobody can run is not even looked at."""
         c, earlier = self._table.c, self._table.alias()
         held_back = (
             select(literal(1))
@@ -132,9 +137,9 @@ class Claims:
             .exists()
         )  # fmt: skip
         each = [
-            select(c.id, c.hook, c.lane, c.state)
+            select(c.id, c.hook, c.lane, c.state, c.due_at)
             .where(c.hook == hook, c.state <= RUNNING, c.due_at <= now(), ~held_back)
-            .order_by(c.id)
+            .order_by(c.due_at, c.id)
             .limit(limit)
             .subquery()
             for hook in hooks
@@ -142,28 +147,39 @@ class Claims:
         if len(each) == 1:
             return select(each[0])
         every = union_all(*(select(one) for one in each)).subquery()
-        return select(every).order_by(every.c.id).limit(limit)
+        return select(every).order_by(every.c.due_at, every.c.id).limit(limit)
 
-    def _in_order(self, found: Sequence[tuple[int, str, str]], connection: Connection) -> list[int]:
-        """Those of the deliveries before which nothing in their lanes is left out."""
+    def _from_the_front(self, found: Sequence[_Found], limit: int, connection: Connection) -> list[_Found]:
+        """As many of each lane, but its first ones.
+
+        What was claimed before, and given back, is due later than what waits behind it. So what is due first need not
+        be what must run first; but all that is before it is due as well, or it would not have been found.
+        """
         c = self._table.c
-        ids = {number for number, _, _ in found}
-        last: dict[tuple[str, str], int] = {}
-        for number, hook, lane in found:
-            last[hook, lane] = max(last.get((hook, lane), number), number)
-        left_out: dict[tuple[str, str], int] = {}
-        lanes, end = list(last), max(last.values())
-        for start in range(0, len(lanes), _MANY):
-            some = lanes[start : start + _MANY]
-            query = select(c.id, c.hook, c.lane).where(
-                c.state <= RUNNING,
-                c.id < end,
-                or_(*(and_(c.hook == hook, c.lane.in_(names)) for hook, names in _by_hook(some).items())),
+        lanes: dict[tuple[str, str], list[_Found]] = {}
+        for one in found:
+            lanes.setdefault((one.hook, one.lane), []).append(one)
+        names, chosen = list(lanes), []
+        for start in range(0, len(names), _MANY):
+            some = names[start : start + _MANY]
+            end = max(one.id for name in some for one in lanes[name])
+            query = (
+                select(c.id, c.hook, c.lane, c.state, c.due_at)
+                .where(
+                    c.state <= RUNNING,
+                    c.id <= end,
+                    or_(*(and_(c.hook == hook, c.lane.in_(several)) for hook, several in _by_hook(some).items())),
+                )
+                .order_by(c.id)
+                .limit(limit)
             )
-            for number, hook, lane in connection.execute(query):
-                if number not in ids and number < last[hook, lane]:
-                    left_out[hook, lane] = min(left_out.get((hook, lane), number), number)
-        return [number for number, hook, lane in found if number < left_out.get((hook, lane), number + 1)]
+            first: dict[tuple[str, str], list[_Found]] = {}
+            for row in connection.execute(query):
+                one = _Found(*row)
+                first.setdefault((one.hook, one.lane), []).append(one)
+            for name, ones in first.items():
+                chosen += ones[: len(lanes[name])]
+        return chosen
 
     def next_due(self, connection: Connection, hooks: Sequence[str]) -> float | None:
         """Seconds until something becomes due that is not yet; None if nothing does.

@@ -78,7 +78,7 @@ class Outbox:
         c = self.deliveries.c
         unfinished = c.state <= RUNNING
         # A pending delivery is due when it may run; a running one, when its lease ends.
-        Index(f"ix_{prefix}due", c.hook, c.id, c.due_at, postgresql_where=unfinished, sqlite_where=unfinished)
+        Index(f"ix_{prefix}due", c.hook, c.due_at, c.id, postgresql_where=unfinished, sqlite_where=unfinished)
         Index(f"ix_{prefix}lane", c.hook, c.lane, c.id, postgresql_where=unfinished, sqlite_where=unfinished)
         self.attempts = Table(
             f"{prefix}attempt",
