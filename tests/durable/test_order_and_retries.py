@@ -104,7 +104,7 @@ def test_the_dead_let_those_behind_them_go_on(engine: Engine, hooks: Hooks, sess
     assert sorted(states(engine).values()) == ["dead", "done", "done", "done"]
     assert (worker.progress.done, worker.progress.failed, worker.progress.dead) == (3, 3, 1)
     with engine.connect() as connection:
-        (dead,) = hooks.store().tending.find(connection, state="dead")
+        (dead,) = hooks.store().tending.list(connection, state="dead")
         shown = hooks.store().tending.show(connection, dead.id)
     assert [attempt.number for attempt in shown.history] == [1, 2, 3]
     assert ["attempt 2" in attempt.error for attempt in shown.history] == [False, True, False]

@@ -218,7 +218,7 @@ def test_the_dead_are_retried_by_hand(engine: Engine, hooks: Hooks, sessions: An
     work(hooks)
     tending = hooks.store().tending
     with engine.begin() as connection:
-        dead = [one.id for one in tending.find(connection, state="dead")]
+        dead = [one.id for one in tending.list(connection, state="dead")]
         assert len(dead) == 2
         assert tending.retry(connection, dead) == 2
     broken.clear()
