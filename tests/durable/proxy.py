@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import URL
 
-BEFORE, AFTER, NEVER = "before", "after", "never"
+BEFORE, DURING, AFTER, NEVER = "before", "during", "after", "never"
 _COMMIT: Final = b"COMMIT\0"
 
 
@@ -19,14 +19,16 @@ class Proxy:
     """Passes everything on, until a COMMIT comes.
 
     Attributes:
-        when: ``before``: the next COMMIT is not passed on, and the connection is cut. ``after``: it is passed on, the
-            server is waited for, and its answer is not passed back. ``never``: neither.
+        when: ``before``: the next COMMIT is not passed on, and the connection is cut. ``during``: it is
+            passed on, and the connection is cut at once. ``after``: it is passed on, the server is waited for, and its
+            answer is not passed back. ``never``: nothing of that.
+        only: Only connections through which this has passed are cut.
         cuts: How often it has cut.
         refusing: Whether new connections are closed at once.
     """
 
     def __init__(self, target: URL) -> None:
-        self.when, self.cuts, self.refusing = NEVER, 0, False
+        self.when, self.only, self.cuts, self.refusing = NEVER, b"", 0, False
         host, port = target.query.get("host") or target.host or "127.0.0.1", target.port or 5432
         assert isinstance(host, str)
         self._target = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
@@ -76,7 +78,7 @@ class Proxy:
             thread.start()
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
-        committing = False
+        committing, passed = False, b""
         with client, server:
             try:
                 while True:
@@ -91,12 +93,17 @@ class Proxy:
                         data = client.recv(65536)
                         if not data:
                             return
-                        if _COMMIT in data and self.when == BEFORE:
+                        passed += data
+                        ending = _COMMIT in data and self.only in passed
+                        if ending and self.when == BEFORE:
                             self.when, self.cuts = NEVER, self.cuts + 1
                             return
-                        if _COMMIT in data and self.when == AFTER:
+                        if ending and self.when == AFTER:
                             self.when, committing = NEVER, True
                         server.sendall(data)
+                        if ending and self.when == DURING:
+                            self.when, self.cuts = NEVER, self.cuts + 1
+                            return
             except OSError:
                 return
 

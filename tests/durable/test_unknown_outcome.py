@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, delete, insert, make_url, select, update
+from sqlalchemy import Engine, NullPool, create_engine, delete, insert, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -18,7 +18,7 @@ from hookline.durable import Worker
 from hookline.sqlalchemy import attach, transaction
 from tests.databases import empty
 from tests.durable.deliveries import Effect, Item, durable, events, made, states, written
-from tests.durable.proxy import AFTER, BEFORE, Proxy
+from tests.durable.proxy import AFTER, BEFORE, DURING, Proxy
 
 
 @pytest.fixture
@@ -92,6 +92,29 @@ def test_09_hooks_learn_what_became_of_it(direct: Engine, proxy: Proxy, hooks: H
     engine.dispose()
 
 
+def test_09_what_the_server_is_still_at_is_waited_for(direct: Engine, proxy: Proxy, hooks: Hooks) -> None:
+    """A connection that is cut leaves a process behind, which may commit a moment later."""
+    durable(hooks)
+    ends = heard(hooks)
+    with direct.begin() as connection:  # COMMIT takes its time
+        body = "BEGIN PERFORM pg_sleep(1); RETURN NULL; END"
+        connection.execute(text(f"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS '{body}'"))
+        trigger = "AFTER INSERT ON item DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"
+        connection.execute(text(f"CREATE CONSTRAINT TRIGGER slow {trigger}"))
+    engine = create_engine(proxy.url, poolclass=NullPool)
+    maker = sessionmaker(engine)
+    attach(hooks, maker)
+    with maker() as session:
+        session.add(Item(id=1, name="a"))
+        session.flush()
+        proxy.when = DURING
+        with pytest.raises(DBAPIError):
+            session.commit()
+    assert ends == ["committed"]
+    assert events(direct) == [("tell", "insert", 1)]
+    engine.dispose()
+
+
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
 async def test_09_hooks_of_async_sessions_learn_it_too(direct: Engine, proxy: Proxy, hooks: Hooks, when: str) -> None:
     durable(hooks)
@@ -162,7 +185,7 @@ def test_a_worker_whose_mark_is_cut_off_does_not_do_it_twice(
         session.flush()
         runs.append(delivery.attempt)
         if delivery.attempt == 1:
-            proxy.when = when
+            proxy.only, proxy.when = b"INSERT INTO effect", when
 
     with maker() as session:
         session.add(Item(id=1, name="a"))

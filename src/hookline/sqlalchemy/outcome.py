@@ -46,9 +46,8 @@ def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bo
     reason = "the transaction left nothing that could be looked for"
     try:
         with host.attachment.new_session(host) as session:
-            if host.backend is not None:
-                _await_backend(session.connection(), host.backend)
-                session.rollback()
+            if host.backend is not None and nets:
+                _await_backend(session, nets[0].model, host.backend)
             known = None if host.number is None else _of_number(*host.number)
             if known is not None:
                 return known
@@ -118,14 +117,16 @@ def _was_linked(session: Session, link: LinkChange) -> bool | None:
     return (found is not None) is (link.event == "link")
 
 
-def _await_backend(connection: Connection, backend: int) -> None:
+def _await_backend(session: Session, model: type, backend: int) -> None:
     """Wait until PostgreSQL has ended the broken connection's process: before, it may still be committing."""
-    if connection.dialect.name != "postgresql":
-        return
     deadline = time.monotonic() + _PATIENCE
     asked = text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid AND xact_start IS NOT NULL")
-    while connection.execute(asked, {"pid": backend}).first() is not None:
+    while True:
+        connection = session.connection(bind_arguments={"mapper": model})
+        there = connection.dialect.name == "postgresql" and connection.execute(asked, {"pid": backend}).first()
+        session.rollback()  # each look in a transaction of its own
+        if not there:
+            return
         if time.monotonic() > deadline:
             raise TimeoutError(f"backend {backend} is still at work after {_PATIENCE:.0f} s")
-        connection.rollback()
         time.sleep(0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import tempfile
 import time
@@ -25,6 +26,13 @@ from tests.sqlalchemy.databases import engine_for
 FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 KILLS = 200 if FULL else 10
 DONE = 2
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """So that the figures can be seen."""
+    caplog.set_level(logging.ERROR, "hookline.worker")
+
 
 Told = tuple[str, str | None, str | None]
 """Event, stamp before, stamp after."""
