@@ -13,7 +13,7 @@ from hookline import Change, Delivery, Hooks, Retry
 from hookline.durable import Worker
 from hookline.sqlalchemy import Outbox, attach
 from tests.databases import empty
-from tests.durable.deliveries import Item, durable, made, states, work, written
+from tests.durable.deliveries import Effect, Item, durable, made, states, work, written
 from tests.sqlalchemy.databases import engine_for
 
 
@@ -410,3 +410,24 @@ def test_a_key_with_more_behind_it_than_a_batch_goes_on(engine: Engine, hooks: H
         assert store.failed(claims[0], "an error", 0.0, claims[1:])
     work(hooks, batch=10)
     assert told == list(range(1, 41))
+
+
+def test_that_somebody_else_is_writing_is_no_attempt(engine: Engine, hooks: Hooks, sessions: Any) -> None:
+    """On SQLite, who has read before may be refused at once."""
+    attempts: list[int] = []
+
+    @hooks.durable("insert", Item)
+    def read_then_write(change: Change[Item], session: Session, delivery: Delivery) -> None:
+        session.scalars(select(Effect)).all()
+        attempts.append(delivery.attempt)
+        session.add(Effect(delivery=delivery.id, said="x"))
+
+    with sessions.begin() as session:
+        session.add_all([Item(id=number, name="x") for number in range(60)])
+    worker = Worker(hooks, concurrency=6)
+    worker.run_until_idle()
+    assert set(states(engine).values()) == {"done"}
+    assert set(attempts) == {1}
+    assert worker.progress.failed == 0
+    with sessions() as session:
+        assert len(session.scalars(select(Effect)).all()) == 60

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, MetaData, inspect, text, update
+from sqlalchemy import Engine, MetaData, create_engine, inspect, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from hookline import Hooks, RegistrationError, Retry
 from hookline.durable import Worker
-from hookline.errors import DeliveryError, OutboxError
+from hookline.errors import DeliveryError, OutboxError, UnknownFieldError
 from hookline.sqlalchemy import Outbox, attach
-from tests.durable.deliveries import Base, Item, durable, events, made, states, work, written
+from tests.durable.deliveries import Base, Item, Tag, durable, events, made, states, work, written
 from tests.sqlalchemy.databases import engine_for
 
 
@@ -326,4 +327,40 @@ def test_of_several_engines_each_has_the_deliveries_of_its_own_changes(
         session.commit()
     assert events(engine) == [("tell", "insert", 1)]
     assert events(other) == [("tell", "insert", 2)]
+    other.dispose()
+
+
+def test_a_key_that_is_no_field_is_refused_when_the_hook_is_registered(engine: Engine, hooks: Hooks) -> None:
+    made(engine)
+    with attach(hooks, sessionmaker(engine)), pytest.raises(UnknownFieldError, match="no field 'shop'"):
+        hooks.add(lambda change: None, "durable", "insert", Item, name="wrong", key="shop")
+
+
+def test_a_database_that_no_durable_hook_is_about_needs_no_outbox(hooks: Hooks, tmp_path: Path) -> None:
+    one, other = (create_engine(f"sqlite:///{tmp_path / name}") for name in ("one", "other"))
+    Base.metadata.create_all(one)
+    Base.metadata.create_all(other)
+    Outbox().create_tables(one)
+    told: list[int] = []
+    hooks.add(lambda change: told.append(change.key), "durable", "insert", Item, name="items")
+    sessions = sessionmaker[Session](binds={Item: one, Tag: other})
+    with attach(hooks, sessions):
+        with sessions.begin() as session:
+            session.add_all([Item(id=1, name="in one"), Tag(id=1)])
+        assert Worker(hooks).run_until_idle() == 1
+    assert told == [1]
+    one.dispose()
+    other.dispose()
+
+
+def test_a_worker_says_so_if_deliveries_are_in_several_databases(hooks: Hooks, tmp_path: Path) -> None:
+    one, other = (create_engine(f"sqlite:///{tmp_path / name}") for name in ("one", "other"))
+    for engine in (one, other):
+        Base.metadata.create_all(engine)
+        Outbox().create_tables(engine)
+    hooks.add(lambda change: None, "durable", "insert", (Item, Tag), name="both")
+    sessions = sessionmaker[Session](binds={Item: one, Tag: other})
+    with attach(hooks, sessions), pytest.raises(OutboxError, match="several databases"):
+        Worker(hooks).run_until_idle()
+    one.dispose()
     other.dispose()

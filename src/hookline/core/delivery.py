@@ -69,6 +69,11 @@ class Terms(NamedTuple):
     retry: Retry
     key: Callable[[Change[Any]], object] | None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields that it looks at, to be checked against the model."""
+        return (self.key.name,) if isinstance(self.key, _Field) else ()
+
 
 def terms(retry: object, key: object, whose: str) -> Terms:
     """The terms of a hook as they were given.

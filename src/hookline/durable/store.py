@@ -130,6 +130,9 @@ class Store(Protocol):
     def give_back(self, claims: Sequence[Any]) -> int:
         """Let others run what was not begun."""
 
+    def is_busy(self, error: Exception) -> bool:
+        """Whether a hook failed because the database lets nobody write for the moment."""
+
     def begun(self, claim: Any) -> Any:
         """Count a try of a suspect."""
 

@@ -254,7 +254,10 @@ class Worker(Service):
             log.warning("%s", error)
             self._board.behind(claim)
         except Exception as error:  # noqa: BLE001 - the hook's own: kept, logged, and tried again on its terms
-            self._failed(claim, hook, error)
+            if self._store.is_busy(error):
+                self._put_back(claim, hook, error)
+            else:
+                self._failed(claim, hook, error)
         except (asyncio.CancelledError, GeneratorExit) as error:  # the hook's own too, unless the worker is ending
             if self._stopping:
                 raise
@@ -262,6 +265,14 @@ class Worker(Service):
             cancelled.__cause__ = error
             self._failed(claim, hook, cancelled)
         self._board.ended(claim, marked=marked)
+
+    def _put_back(self, claim: Any, hook: Hook, error: Exception) -> None:
+        """Somebody else was writing: that is no fault of the hook's, and no attempt."""
+        log.info("delivery %d of %s runs again: %s", claim.id, hook, error)
+        try:
+            self._store.give_back([claim, *self._board.behind(claim)])
+        except Exception:  # still busy: the lease ends, and the delivery runs again
+            log.exception("%s could not put delivery %d of %s back", self.name, claim.id, hook)
 
     def _failed(self, claim: Any, hook: Hook, error: Exception) -> None:
         assert hook.terms is not None

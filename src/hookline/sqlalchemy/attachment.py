@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, Table, event, inspect
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, UnboundExecutionError
 from sqlalchemy.orm import InstanceState, Mapper, Session, class_mapper, scoped_session, sessionmaker
+from sqlalchemy.orm.exc import UnmappedClassError
 
 from hookline.core.hook import Hook
+from hookline.core.plan import Plan
 from hookline.core.registry import Hooks
 from hookline.core.run import Steps
 from hookline.core.targets import RelationSet
@@ -62,6 +65,7 @@ class Attachment:
         self.wakers: list[Callable[[], None]] = []
         self._checked: WeakSet[Engine] = WeakSet()
         self.ready: WeakSet[Engine] = WeakSet()
+        self._idle: WeakKeyDictionary[Engine, Plan] = WeakKeyDictionary()
         self.schema = Schema()
         self._owner, self._factory = _owner_of(target)
         self._hosts: WeakKeyDictionary[Session, SessionHost] = WeakKeyDictionary()
@@ -150,15 +154,30 @@ class Attachment:
                 self._checked.add(connection.engine)
             self.capture.begin(connection)
 
-    def begin_durable(self, connection: Connection) -> None:
-        """A connection joins a transaction: durable hooks need their tables.
+    def begin_durable(self, session: Session, connection: Connection) -> None:
+        """A connection joins a transaction: durable hooks need their tables where the rows are that they are about.
 
         Raises:
             OutboxError: They are missing or outdated; this is looked at once for each engine.
         """
-        if connection.engine not in self.ready and self.book.known_plan.has_phase("durable"):
-            self.outbox.check(connection)
-            self.ready.add(connection.engine)
+        engine, plan = connection.engine, self.book.known_plan
+        if engine in self.ready or not plan.has_phase("durable") or self._idle.get(engine) is plan:
+            return
+        if session.bind is None and engine not in self.durable_engines(session):
+            self._idle[engine] = plan
+            return
+        self.outbox.check(connection)
+        self.ready.add(engine)
+
+    def durable_engines(self, session: Session) -> list[Engine]:
+        """Where a session writes the rows that durable hooks are about."""
+        found: dict[Engine, None] = {}
+        for hook in self.book.known_plan.phase("durable"):
+            for target in hook.targets or (None,):
+                model = target if target is None or isinstance(target, type) else getattr(target, "class_", None)
+                with suppress(UnboundExecutionError, UnmappedClassError):  # of a base of many classes, say
+                    found[session.get_bind(model).engine] = None
+        return list(found)
 
     def deliver(self, host: SessionHost, work: Work) -> None:
         """Write what durable hooks are to be told of, in a session's transaction."""
@@ -337,9 +356,12 @@ class Attachment:
                 f"{hook} is about {model.__name__}, which is not mapped by SQLAlchemy. "
                 f"Name a mapped class, or a base of mapped classes."
             ) from error
-        if hook.condition is not None and "link" not in hook.events and "unlink" not in hook.events:
+        names = () if hook.condition is None else tuple(hook.condition.names())
+        if hook.terms is not None:
+            names += hook.terms.names
+        if names and "link" not in hook.events and "unlink" not in hook.events:
             facts = self.schema.facts(model)
-            for name in hook.condition.names():
+            for name in names:
                 if name not in facts.readable and not any(
                     name in self.schema.facts(sub.class_).readable for sub in facts.mapper.self_and_descendants
                 ):

@@ -153,7 +153,7 @@ class Listeners:
         if host is not None:
             if self.attachment.capture is not None and connection not in host.connections:
                 self.attachment.begin_capture(connection)
-            self.attachment.begin_durable(connection)
+            self.attachment.begin_durable(session, connection)
             self._connections.join(host, connection)
 
     def after_transaction_create(self, session: Session, transaction: SessionTransaction) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.exc import OperationalError, UnboundExecutionError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
@@ -61,18 +61,22 @@ class Store:
         """Where the outbox is.
 
         Raises:
-            OutboxError: The sessions do not say.
+            OutboxError: The sessions do not say, or say that it is in several databases.
         """
         with self._attachment.session() as session:
-            try:
-                bind = session.get_bind()
-            except UnboundExecutionError:
-                hooks = (hook for hook in self._attachment.book if hook.phase == "durable")
-                models = [target for hook in hooks for target in hook.targets if isinstance(target, type)]
-                if not models:
+            engines = self._attachment.durable_engines(session)
+            if not engines:
+                try:
+                    engines = [session.get_bind().engine]
+                except UnboundExecutionError:
                     raise OutboxError("The sessions have no engine of their own: give them one, with bind=.") from None
-                bind = session.get_bind(models[0])
-        return bind.engine
+        if len(engines) > 1:
+            raise OutboxError(
+                f"The rows that durable hooks are about are in several databases ({', '.join(map(str, engines))}), "
+                f"each with its own outbox, but a worker works on one. Attach a sessionmaker for each database to a "
+                f"rule book with the durable hooks of that database, and run a worker for each."
+            )
+        return engines[0]
 
     @property
     def one_thread(self) -> bool:
@@ -159,6 +163,10 @@ class Store:
         """Let others run what was not begun."""
         with self.begin() as connection:
             return self.claims.give_back(connection, claims)
+
+    def is_busy(self, error: Exception) -> bool:
+        """Whether SQLite refused a write because somebody else was writing: at once, if the hook had read before."""
+        return self.kind == "sqlite" and isinstance(error, OperationalError) and "database is locked" in str(error.orig)
 
     def begun(self, claim: Claim) -> Claim:
         """Count a try of a delivery whose worker has died.
