@@ -9,8 +9,21 @@ from sqlalchemy import ForeignKey, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from hookline import Change, Hooks, Operation, ValidationError, becomes, changed, from_user, was
-from hookline.sqlalchemy import attach, transaction
+from hookline import (
+    Change,
+    Delivery,
+    Hooks,
+    Operation,
+    Retry,
+    ValidationError,
+    becomes,
+    changed,
+    from_user,
+    was,
+)
+from hookline.durable import Worker
+from hookline.registrations import MemoryRegistrations
+from hookline.sqlalchemy import Outbox, attach, transaction
 
 
 class Base(DeclarativeBase):
@@ -83,6 +96,14 @@ def rule_book(seen: list[Any]) -> Hooks:
     async def warm_cache(change: Any, session: AsyncSession) -> None:
         seen.append((await session.scalars(select(Order.status))).all())
 
+    @hooks.durable("update", Order, when=becomes("status", "paid"), retry=Retry(max_attempts=8))
+    def send_receipt(change: Any, delivery: Delivery) -> None:
+        seen.append((change.key, change.old["status"], delivery.attempt))
+
+    @hooks.callback  # only functions marked so may be named by data
+    def congratulate(change: Any) -> None:
+        seen.append(f"congratulations, {change.entity.name}")
+
     @hooks.after("update", Order, when=was("status", "new") & becomes("status", "paid") & from_user())
     def thumbnail(change: Any, tx: Any, user: str = "nobody") -> None:
         WriteThumbnails.of(tx).add((change.key, user))
@@ -93,6 +114,7 @@ def rule_book(seen: list[Any]) -> Hooks:
 async def test_the_interface_by_example(async_engine: AsyncEngine) -> None:
     async with async_engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
+        await connection.run_sync(Outbox().create_tables)
     seen: list[Any] = []
     WriteThumbnails.written.clear()
     hooks = rule_book(seen)
@@ -136,5 +158,15 @@ async def test_the_interface_by_example(async_engine: AsyncEngine) -> None:
             await session.commit()
         assert WriteThumbnails.written == [(order.id, "alice")]
         assert [call.hook.name for call in trace] == ["thumbnail"]
+        seen.clear()
+        await Worker(hooks).serve(until_idle=True)
+        assert seen == [(order.id, "new", 1)]
         answer = hooks.explain("update", Order, old={"status": "new"}, new={"status": "paid"}, phase="after")
         assert answer.runs == ["thumbnail"]
+
+        registrations = MemoryRegistrations()
+        hooks.use(registrations)
+        registrations.add("congratulate", "after", "update", Person, instance=kid)
+        kid.age, ann.age = 10, 41
+        await session.flush()
+        assert seen[1:] == ["congratulations, Kid"]
