@@ -115,12 +115,12 @@ class Schema:
     Attributes:
         relations: Their relations.
         tables: Their tables.
-        named: By the name that deliveries have for them, as far as they were asked for.
+        named: By the name that deliveries have for them and the hook, as far as they were asked for.
     """
 
     def __init__(self) -> None:
         self._facts: dict[type, Facts] = {}
-        self.named: dict[str, type] = {}
+        self.named: dict[tuple[str, object], type] = {}
         self.relations = Relations()
         self.tables = Tables()
         self._concerns: Concerns | None = None

@@ -166,11 +166,11 @@ class Reader:
         return RowEnd(self._host, facts, tuple(body["names"]), None, tuple(typed(body["values"])))
 
     def _model(self, name: str) -> type:
-        """A class by name; one that has moved to another module is found if no other has its name."""
-        schema = self._host.schema
-        known = schema.named.get(name)
+        """A class by name; one that has moved to another module is found if the hook is about no other of its name."""
+        named = self._host.schema.named
+        known = named.get((name, self._hook))
         if known is None:
-            known = schema.named[name] = self._find_model(name)
+            known = named[name, self._hook] = self._find_model(name)
         return known
 
     def _find_model(self, name: str) -> type:
@@ -178,8 +178,10 @@ class Reader:
         if name in classes:
             return classes[name]
         alike = [model for known, model in classes.items() if known.partition(":")[2] == name.partition(":")[2]]
-        if len(alike) == 1:
-            return alike[0]
+        targets = tuple(target for target in self._hook.targets if isinstance(target, type))
+        meant = [model for model in alike if not targets or issubclass(model, targets)]
+        if len(meant) == 1:
+            return meant[0]
         raise self._gone(f"the class {name.replace(':', '.')}")
 
     def _gone(self, what: str) -> DeliveryError:
