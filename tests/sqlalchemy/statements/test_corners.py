@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -289,3 +291,15 @@ def test_errors_outside_of_hooks_stay_what_they_are(hooks: Hooks, session: Sessi
     with pytest.raises((IntegrityError, ValidationError)), session.begin_nested():
         session.execute(insert(Item), [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}])
     session.execute(insert(Tagged), [{"id": 1, "name": "a"}])
+
+
+def test_a_statement_that_failed_keeps_no_objects_alive(hooks: Hooks, session: Session) -> None:
+    """Its savepoint is over, and the keys of its rows may be given to others."""
+    hooks.add(lambda change: change.entity.name, "before", "update", Item, name="look")
+    session.add(Item(id=1, name="a"))
+    session.commit()
+    held = weakref.ref(session.get_one(Item, 1))
+    with pytest.raises(ValidationError), session.begin_nested():
+        session.execute(update(Item).values(name=None))
+    gc.collect()
+    assert held() is None
