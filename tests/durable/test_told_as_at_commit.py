@@ -74,12 +74,12 @@ def test_the_entity_is_the_row_as_it_is_now_in_the_hooks_own_session(
         session.delete(second)
         session.commit()
     work(hooks)
-    assert sorted(seen) == [
+    assert set(seen) == {  # on SQLite, one that meets another writer runs again
         ("delete", 2, "x", True),  # as it was
         ("insert", 1, "b", True),
         ("insert", 2, None, True),  # gone since
         ("update", 1, "b", True),
-    ]
+    }
 
 
 def test_what_was_committed_cannot_be_edited(hooks: Hooks, sessions: Any) -> None:
@@ -444,8 +444,8 @@ async def test_async_and_sync_hooks_of_async_sessions(async_engine: AsyncEngine,
         await session.commit()
         await Worker(hooks, concurrency=1).serve(until_idle=True)
         said = (await session.scalars(select(Effect.said).order_by(Effect.said))).all()
-    assert said == ["async insert", "async update", "sync"]
-    assert sorted(seen, key=repr) == [("effects", 1)] * 3 + [("insert", "b"), ("update", "b")]
+    assert said == ["async insert", "async update", "sync"]  # once, though on SQLite a hook may have to run again
+    assert set(seen) == {("effects", 1), ("insert", "b"), ("update", "b")}
     assert set(states(engine).values()) == {"done"}
 
 
