@@ -136,8 +136,8 @@ class Worker(Service):
             try:
                 if not self._slots:
                     await self._mark_all()
-                found = await self._relay_now_and_then() + await self._refill()
                 await self._tend()
+                found = await self._relay_now_and_then() + await self._refill()
             except Exception:  # the database may be away: whatever it is, it is tried again, and said
                 if until_idle:
                     raise
@@ -167,9 +167,14 @@ class Worker(Service):
     def _names(self) -> list[str]:
         return list(self.hooks.durable_hooks())
 
+    @property
+    def _must_be_still(self) -> bool:
+        """Whether hooks run on SQLite: one that has read may not write once somebody else does, be it this worker."""
+        return self._store.kind == "sqlite" and bool(self._slots)
+
     async def _refill(self) -> int:
         """Claim what there is room for, and set slots to work; returns how many were claimed."""
-        room = self.batch - len(self._board.held())
+        room = 0 if self._must_be_still else self.batch - len(self._board.held())
         await self._see_registrations()
         claims = [] if room <= 0 else await self._do(self._store.take, self.name, self._names(), room, self.lease)
         self._board.put(claims)
@@ -313,7 +318,7 @@ class Worker(Service):
     async def _mark_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_MARKING)
-            if self._board.unmarked:
+            if self._board.unmarked and not self._must_be_still:
                 try:
                     await self._mark_all()
                 except Exception:  # their leases end, and they run again: at least once is what was promised
@@ -340,7 +345,7 @@ class Worker(Service):
             self.progress.tell(log, self.name)
 
     async def _tend(self) -> None:
-        if self._tended and monotonic() - self._tended < _TENDING:
+        if self._must_be_still or (self._tended and monotonic() - self._tended < _TENDING):
             return
         self._tended = monotonic()
         for name, count in (await self._do(self._store.unknown, self._names())).items():
