@@ -8,7 +8,7 @@
 #   make docs                     the site, into site/
 #   make clean                    removes all that the above made
 #
-#   make test SQLALCHEMY=2.0.40   against one SQLAlchemy, in a venv of its own
+#   make test SQLALCHEMY=2.0.42   against one SQLAlchemy, in a venv of its own
 
 PYTHON     ?= python3.11
 DB         ?= sqlite
