@@ -16,20 +16,6 @@ from tests.databases import empty
 from tests.durable.deliveries import Effect, Item, durable, made, states, work, written
 from tests.sqlalchemy.databases import engine_for
 
-
-@pytest.fixture
-def hooks() -> Hooks:
-    return Hooks()
-
-
-@pytest.fixture
-def sessions(engine: Engine, hooks: Hooks) -> Any:
-    made(engine)
-    maker = sessionmaker(engine)
-    attach(hooks, maker)
-    return maker
-
-
 AT_ONCE = Retry(max_attempts=3, backoff=0, jitter=0)
 
 

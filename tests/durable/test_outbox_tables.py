@@ -19,11 +19,6 @@ from tests.durable.deliveries import Base, Item, Tag, durable, events, made, sta
 from tests.sqlalchemy.databases import engine_for
 
 
-@pytest.fixture
-def hooks() -> Hooks:
-    return Hooks()
-
-
 def test_without_tables_durable_hooks_are_refused_when_they_are_attached(engine: Engine, hooks: Hooks) -> None:
     Base.metadata.create_all(engine)
     durable(hooks)
@@ -190,14 +185,6 @@ def test_a_worker_of_several_attachments_must_be_told_which(engine: Engine, hook
 
 
 # -- looking after them
-
-
-@pytest.fixture
-def sessions(engine: Engine, hooks: Hooks) -> Any:
-    made(engine)
-    maker = sessionmaker(engine)
-    attach(hooks, maker)
-    return maker
 
 
 def _some(sessions: Any, number: int) -> None:

@@ -19,19 +19,6 @@ from hookline.sqlalchemy import Outbox, attach
 from tests.durable.deliveries import Effect, Item, durable, made, made_async, states, work, written
 
 
-@pytest.fixture
-def hooks() -> Hooks:
-    return Hooks()
-
-
-@pytest.fixture
-def sessions(engine: Engine, hooks: Hooks) -> Any:
-    made(engine)
-    maker = sessionmaker(engine)
-    attach(hooks, maker)
-    return maker
-
-
 def test_the_rows_are_those_of_the_commit_whatever_has_become_of_them(
     engine: Engine, hooks: Hooks, sessions: Any
 ) -> None:

@@ -36,11 +36,6 @@ def proxy(direct: Engine) -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.fixture
-def hooks() -> Hooks:
-    return Hooks()
-
-
 def heard(hooks: Hooks) -> list[str]:
     ends: list[str] = []
     hooks.add(lambda change: ends.append("committed"), "after_commit", "write", Item, name="after commit")

@@ -143,7 +143,7 @@ class Thing(Base):
     loud: Mapped[str | None] = mapped_column(Loud)
     amount: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
     currency: Mapped[str | None] = mapped_column(String)
-    price: Mapped[Money | None] = composite("amount", "currency")
+    price: Mapped[Money | None] = composite(Money, "amount", "currency")
 
 
 class PostgresBase(DeclarativeBase):

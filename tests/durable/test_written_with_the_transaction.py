@@ -29,19 +29,6 @@ from tests.durable.deliveries import (
 )
 
 
-@pytest.fixture
-def hooks() -> Hooks:
-    return Hooks()
-
-
-@pytest.fixture
-def sessions(engine: Engine, hooks: Hooks) -> Any:
-    made(engine)
-    maker = sessionmaker(engine)
-    attach(hooks, maker)
-    return maker
-
-
 def test_one_row_for_each_hook_and_net_change(engine: Engine, hooks: Hooks, sessions: Any) -> None:
     durable(hooks, "write", name="first")
     durable(hooks, "insert", name="second")

@@ -11,7 +11,7 @@ from hookline.core.family import by_row
 from hookline.core.hook import Hook
 from hookline.core.net import same_content
 from hookline.core.operation import Operation
-from hookline.core.run import Steps, Subject, invoke, note, run_hook, settle, work_for
+from hookline.core.run import Steps, Subject, concerned, invoke, note, run_hook, settle, work_for
 from hookline.core.transaction import Callback, Outcome, Transaction
 from hookline.errors import HookLoopError
 
@@ -56,11 +56,7 @@ class Preparation:
 
 
 def _deliver(tx: Transaction) -> Steps[None]:
-    work = []
-    for hook, changes in _work(tx, "durable"):
-        chosen = [change for change in changes if hook.condition is None or hook.condition(change)]
-        if chosen:
-            work.append((hook, chosen))
+    work = concerned(_work(tx, "durable"))
     if work:
         yield from settle(tx.host.deliver(work))
 
@@ -174,7 +170,7 @@ def _isolated(tx: Transaction, hook: Hook, changes: list[Change[Any]]) -> Steps[
         try:
             if hook.arguments.asynchronous:
                 tx.host.complete(changes)
-            chosen = [change for change in changes if hook.condition is None or hook.condition(change)]
+            chosen = hook.chosen(changes)
             if chosen:
                 subject: Subject = chosen if hook.arguments.set_at_a_time else chosen[0]
                 yield from invoke(tx, hook, subject, scope)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from hookline.core.arguments import Arguments
+from hookline.core.change import Change
 from hookline.core.conditions import Condition
 from hookline.core.delivery import Terms
 
@@ -54,6 +55,10 @@ class Hook(NamedTuple):
     def awaited(self) -> bool:
         """Whether the session that writes must be able to await it; a durable one is the worker's affair."""
         return self.arguments.asynchronous and self.phase != "durable"
+
+    def chosen(self, changes: Iterable[Change[Any]]) -> list[Change[Any]]:
+        """Those of the changes that meet its condition."""
+        return [change for change in changes if self.condition is None or self.condition(change)]
 
     def __eq__(self, other: object) -> bool:
         return self is other  # two hooks are never the same, whatever they have in common

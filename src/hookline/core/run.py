@@ -122,6 +122,11 @@ def work_by_row(plan: Plan, phase: str, changes: Sequence[Change[Any]]) -> Itera
     return by_row(work) if plan.keyed else work
 
 
+def concerned(work: Iterable[tuple[Hook, list[Change[Any]]]]) -> list[tuple[Hook, list[Change[Any]]]]:
+    """Those of the hooks whose condition some of their changes meet, each with these."""
+    return [(hook, chosen) for hook, changes in work if (chosen := hook.chosen(changes))]
+
+
 def _hooks_for(plan: Plan, phase: str, change: Change[Any]) -> Iterable[tuple[Hook, str | None]]:
     if isinstance(change, LinkChange):
         return plan.for_link(phase, change.event, change.kind)
@@ -169,9 +174,9 @@ def run_phase(
         observer: Told of calls that write.
     """
     control = tx.book.surroundings.control
-    for hook, concerned in work_by_row(plan, phase, changes):
+    for hook, some in work_by_row(plan, phase, changes):
         if control is None or control.permits(hook.category, hook.protected):
-            yield from run_hook(tx, hook, concerned, scope, refusals=refusals, put_off=put_off, observer=observer)
+            yield from run_hook(tx, hook, some, scope, refusals=refusals, put_off=put_off, observer=observer)
 
 
 def run_hook(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, func, literal, select
 from sqlalchemy.orm import Session
 
 from hookline.core.net import Fold
-from hookline.core.run import work_by_row
+from hookline.core.run import concerned, work_by_row
 from hookline.sqlalchemy.readback import ReadBack
 from hookline.sqlalchemy.statements.locks import take_write_lock
 
@@ -80,12 +80,7 @@ class Relay:
         fold = Fold()
         for change in ReadBack(host, self._capture).of_others(captured):
             fold.add([change])
-        work: Work = []
-        for hook, changes in work_by_row(host.plan, "durable", fold.all()):
-            chosen = [change for change in changes if hook.condition is None or hook.condition(change)]
-            if chosen:
-                work.append((hook, chosen))
-        return work
+        return concerned(work_by_row(host.plan, "durable", fold.all()))
 
 
 def _transactions(waiting: Iterable[Captured]) -> Iterator[list[Captured]]:
