@@ -342,6 +342,42 @@ class UnknownOutcomeError(HooklineError):
     code = "unknown-outcome"
 
 
+class WorkflowDefinitionError(RegistrationError):
+    """A workflow that cannot be: a state that nothing leads to, a transition that dangles."""
+
+    code = "workflow-definition"
+
+
+class WorkflowStoreError(UsageError):
+    """The tables of a workflow are missing, or an object or a session cannot be used with it."""
+
+    code = "workflow-store"
+
+
+class WorkflowError(HooklineError):
+    """An object cannot go on in its workflow as somebody wants it to."""
+
+    code = "workflow"
+
+
+class NotAvailableError(WorkflowError):
+    """Nothing that this user may approve, or no way to that state."""
+
+    code = "not-available"
+
+
+class ChoiceError(WorkflowError):
+    """The user may approve several transitions, and has not said which."""
+
+    code = "choice"
+
+
+class ProgressConflictError(WorkflowError):
+    """Somebody else has moved the object on meanwhile; nothing was written."""
+
+    code = "progress-conflict"
+
+
 class HooklineWarning(UserWarning):
     """The root of all warnings of this library."""
 
