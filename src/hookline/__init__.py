@@ -4,7 +4,18 @@ This is the front door: everything public in the core. Adapters have their own: 
 """
 
 from hookline.core.change import Change
-from hookline.core.conditions import Condition, becomes, changed, from_user, object_is, subject_is, was
+from hookline.core.conditions import (
+    Condition,
+    approved_by,
+    becomes,
+    changed,
+    enters,
+    from_user,
+    leaves,
+    object_is,
+    subject_is,
+    was,
+)
 from hookline.core.delivery import Delivery, Sink
 from hookline.core.explain import Explanation
 from hookline.core.hook import Hook
@@ -12,6 +23,7 @@ from hookline.core.link import LinkChange
 from hookline.core.operation import Operation
 from hookline.core.registry import Hooks
 from hookline.core.retry import Retry
+from hookline.core.step import StepChange
 from hookline.core.targets import RelationSet
 from hookline.core.trace import Trace
 from hookline.core.transaction import Outcome, Transaction
@@ -21,6 +33,7 @@ from hookline.errors import (
     BrokenRegistrationWarning,
     BypassError,
     CaptureError,
+    ChoiceError,
     ConditionDataError,
     DeliveryError,
     DuplicateHookError,
@@ -29,10 +42,12 @@ from hookline.errors import (
     HookLoopError,
     HookOrderError,
     LeaseLostError,
+    NotAvailableError,
     NotFollowedError,
     OutboxError,
     PhaseError,
     Problem,
+    ProgressConflictError,
     ReadOnlyError,
     RegistrationError,
     RegistrationStoreError,
@@ -50,6 +65,9 @@ from hookline.errors import (
     UnknownPolicyError,
     UsageError,
     ValidationError,
+    WorkflowDefinitionError,
+    WorkflowError,
+    WorkflowStoreError,
 )
 
 __all__ = [
@@ -59,6 +77,7 @@ __all__ = [
     "BypassError",
     "CaptureError",
     "Change",
+    "ChoiceError",
     "Condition",
     "ConditionDataError",
     "Delivery",
@@ -73,12 +92,14 @@ __all__ = [
     "Hooks",
     "LeaseLostError",
     "LinkChange",
+    "NotAvailableError",
     "NotFollowedError",
     "Operation",
     "OutboxError",
     "Outcome",
     "PhaseError",
     "Problem",
+    "ProgressConflictError",
     "ReadOnlyError",
     "RegistrationError",
     "RegistrationStoreError",
@@ -86,6 +107,7 @@ __all__ = [
     "Retry",
     "Sink",
     "SinkError",
+    "StepChange",
     "TargetError",
     "Trace",
     "Transaction",
@@ -101,9 +123,15 @@ __all__ = [
     "UnknownPolicyError",
     "UsageError",
     "ValidationError",
+    "WorkflowDefinitionError",
+    "WorkflowError",
+    "WorkflowStoreError",
+    "approved_by",
     "becomes",
     "changed",
+    "enters",
     "from_user",
+    "leaves",
     "object_is",
     "subject_is",
     "was",

@@ -14,7 +14,8 @@ HooklineError
 │   │   ├── UnknownCallbackError
 │   │   ├── ConditionDataError
 │   │   ├── DuplicateHookError
-│   │   └── HookOrderError
+│   │   ├── HookOrderError
+│   │   └── WorkflowDefinitionError
 │   ├── AsyncHookError
 │   ├── HookLoopError
 │   ├── ReadOnlyError
@@ -23,12 +24,17 @@ HooklineError
 │   ├── BypassError             a write that would go around hooks, and was not sent
 │   ├── CaptureError            triggers that are missing or outdated
 │   ├── RegistrationStoreError  registrations that cannot be kept or read
+│   ├── WorkflowStoreError      a workflow without its tables or its rule book
 │   ├── OutboxError             tables of deliveries that are missing or outdated
 │   └── DeliveryError           what cannot be delivered
 ├── LeaseLostError              a delivery that another worker has taken meanwhile
 ├── SinkError                   a delivery that was not taken where it was to go
 │   └── AddressRefusedError     a webhook that leads to an address which is not public
 ├── UndeliverableError          a delivery that no other attempt can save
+├── WorkflowError               an object that cannot go on in its workflow so
+│   ├── NotAvailableError       nothing that the user may approve, or no such way
+│   ├── ChoiceError             several ways, and nobody has said which
+│   └── ProgressConflictError   somebody else was faster
 └── UnknownOutcomeError         a COMMIT whose outcome could not be found out
 HooklineWarning
 ├── UnhookedWriteWarning        a write that hooks could not see, or not in time

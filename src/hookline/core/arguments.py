@@ -18,6 +18,10 @@ OF_ALL: Final = ("changes",)
 """Asked for by hooks that run once per round."""
 
 OF_ANY: Final = ("tx", "session")
+WORKFLOW_OBJECT: Final = "workflow_object"
+"""The name by which callbacks that were written for django-river ask for the entity of a step."""
+
+_MISSING: Final = object()
 KNOWN: Final = (*OF_ONE, *OF_ALL, *OF_ANY)
 
 
@@ -104,6 +108,8 @@ class Arguments(NamedTuple):
                 filled[name] = scope.session(self.asynchronous)
             elif name in values:
                 filled[name] = values[name]
+            elif (offered := _offered(scope, subject, name, self.asynchronous)) is not _MISSING:
+                filled[name] = offered
             else:
                 raise UnknownArgumentError(
                     f"{whose} asks for {name!r}, and nothing provides it. "
@@ -113,7 +119,19 @@ class Arguments(NamedTuple):
         for name in self.optional:
             if name in values:
                 filled[name] = values[name]
+            elif (offered := _offered(scope, subject, name, self.asynchronous)) is not _MISSING:
+                filled[name] = offered
         return filled
+
+
+def _offered(scope: Scope, subject: Any, name: str, asynchronous: bool) -> Any:
+    """What a change itself offers by a name of its own."""
+    offers = getattr(subject, "offers", None)
+    if not offers:
+        return _MISSING
+    if name == WORKFLOW_OBJECT:
+        return scope.entity(subject, asynchronous)
+    return offers.get(name, _MISSING)
 
 
 def read(function: Callable[..., Any], whose: str, known: tuple[str, ...] = KNOWN) -> Arguments:

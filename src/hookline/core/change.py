@@ -81,6 +81,16 @@ class Change(Generic[E]):
         """The same before this change, for rows whose key changes."""
         return self.identity
 
+    @property
+    def about(self) -> Hashable:
+        """The identity of the row that it is about."""
+        return self.identity
+
+    @property
+    def offers(self) -> Mapping[str, Any]:
+        """What hooks may ask it for by name, besides what every change has."""
+        return NOTHING
+
     def differs(self, name: str) -> bool:
         """Whether a value differs, also for names that stand for several columns."""
         return name in self.fields

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from hookline.core.change import Change
 from hookline.core.link import LinkChange
+from hookline.core.step import StepChange
 from hookline.errors import RegistrationError
 
 _UNSET: Final = object()
@@ -226,6 +227,44 @@ class _EndIs(Condition):
         return f"{self.end}_is({', '.join(c.__name__ for c in self.classes)})"
 
 
+class _Step(Condition):
+    """A condition on a step of a workflow."""
+
+    attribute = ""
+
+    def __init__(self, wanted: tuple[Any, ...]) -> None:
+        self.wanted = wanted
+
+    def __call__(self, change: Change[Any]) -> bool:
+        return isinstance(change, StepChange) and getattr(change, self.attribute) in self.wanted
+
+    def seen(self, change: Change[Any]) -> str:
+        if not isinstance(change, StepChange):
+            return "no step of a workflow"
+        return f"{self.attribute}: {getattr(change, self.attribute)!r}"
+
+
+class _Leaves(_Step):
+    attribute = "source"
+
+    def __str__(self) -> str:
+        return f"leaves({', '.join(map(repr, self.wanted))})"
+
+
+class _Enters(_Step):
+    attribute = "destination"
+
+    def __str__(self) -> str:
+        return f"enters({', '.join(map(repr, self.wanted))})"
+
+
+class _ApprovedBy(_Step):
+    attribute = "by"
+
+    def __str__(self) -> str:
+        return f"approved_by({', '.join(map(repr, self.wanted))})"
+
+
 def _value(row: Any, name: str) -> Any:
     return row[name] if name in row else _UNSET  # noqa: SIM401 - a row's get() takes KeyError alone for absence
 
@@ -276,6 +315,32 @@ def subject_is(*classes: type) -> Condition:
 def object_is(*classes: type) -> Condition:
     """The object of the link is an instance of one of these classes."""
     return _EndIs("object", classes)
+
+
+def leaves(*states: Any) -> Condition:
+    """The step begins in one of these states of its workflow.
+
+    Example:
+        >>> print(leaves("draft") & enters("sent", "lost"))
+        leaves('draft') & enters('sent', 'lost')
+    """
+    return _Leaves(_some("leaves", states))
+
+
+def enters(*states: Any) -> Condition:
+    """The step leads to one of these states of its workflow; an approval, if its transition does."""
+    return _Enters(_some("enters", states))
+
+
+def approved_by(*users: Any) -> Condition:
+    """The approval, or the last one of the transition, is given by one of these users: objects with an id, or ids."""
+    return _ApprovedBy(tuple(str(getattr(user, "id", user)) for user in _some("approved_by", users)))
+
+
+def _some(name: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not given:
+        raise RegistrationError(f"{name}() needs at least one: {name}({'user' if name == 'approved_by' else 'state'}).")
+    return given
 
 
 def _name(given: Any) -> str:

@@ -8,7 +8,8 @@ from hookline.errors import UnknownEventError, UnknownPhaseError, near
 
 ROW_EVENTS: Final = ("insert", "update", "delete")
 LINK_EVENTS: Final = ("link", "unlink")
-EVENTS: Final = ROW_EVENTS + LINK_EVENTS
+STEP_EVENTS: Final = ("approve", "transition", "complete")
+EVENTS: Final = ROW_EVENTS + LINK_EVENTS + STEP_EVENTS
 
 GROUPS: Final = {
     "save": ("insert", "update"),

@@ -44,7 +44,7 @@ class Family(Hook):
 
     def about(self, change: Change[Any]) -> Iterator[Hook]:
         """The hooks about the row of a change, under the key that it has or the one that it had."""
-        now = change.identity
+        now = change.about
         yield from self.members.get(now, ())
         if change.event == "update" and (before := change.identity_before) != now:
             yield from self.members.get(before, ())

@@ -9,7 +9,8 @@ from hookline.core.family import Family
 from hookline.core.hook import Hook
 from hookline.core.link import Relation
 from hookline.core.order import in_order
-from hookline.core.targets import RelationSet, concerns_model, side_of_relation
+from hookline.core.step import Flow
+from hookline.core.targets import RelationSet, concerns_flow, concerns_model, side_of_relation
 
 
 class Interest(NamedTuple):
@@ -47,6 +48,7 @@ class Plan:
         "_rows",
         "_sets",
         "_sides",
+        "_steps",
         "followed",
         "hooks",
         "keyed",
@@ -61,6 +63,7 @@ class Plan:
         self._rank: dict[Hook, int] | None = None
         self._rows: dict[tuple[str, str, type], tuple[Hook, ...]] = {}
         self._links: dict[tuple[str, str, Any], tuple[tuple[Hook, str], ...]] = {}
+        self._steps: dict[tuple[str, str, Flow, type], tuple[Hook, ...]] = {}
         self._link_hooks: dict[Relation, tuple[Hook, ...]] = {}
         self._interests: dict[type, Interest | None] = {}
         self._sets = tuple({id(t): t for hook in hooks for t in hook.targets if isinstance(t, RelationSet)}.values())
@@ -115,6 +118,18 @@ class Plan:
                 if hook.phase == phase
                 and event in hook.events
                 and (side := side_of_relation(hook.targets, hook.exact, relation)) is not None
+            )
+        return found
+
+    def for_step(self, phase: str, event: str, flow: Flow, model: type) -> tuple[Hook, ...]:
+        """The hooks that run in a phase for a step of a class's objects in a workflow, in order."""
+        at = (phase, event, flow, model)
+        found = self._steps.get(at)
+        if found is None:
+            found = self._steps[at] = tuple(
+                hook
+                for hook in self.ordered
+                if hook.phase == phase and event in hook.events and concerns_flow(hook.targets, hook.exact, flow, model)
             )
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from threading import RLock
@@ -16,15 +16,17 @@ from hookline.core.change import Change, ValueChange
 from hookline.core.conditions import condition
 from hookline.core.control import Surroundings
 from hookline.core.delivery import Sink, Terms, terms
-from hookline.core.events import COMMIT_PHASES, LINK_EVENTS, PHASES, events_named, phase_named
+from hookline.core.events import COMMIT_PHASES, LINK_EVENTS, PHASES, STEP_EVENTS, events_named, phase_named
 from hookline.core.explain import Explanation, explain
 from hookline.core.hook import Hook
-from hookline.core.link import Relation
+from hookline.core.link import End, Relation
 from hookline.core.order import in_order
 from hookline.core.plan import Plan
 from hookline.core.registered import Connect, Registered, Source, Sources
+from hookline.core.step import Flow, StepChange, Unknown
 from hookline.core.targets import targets_of
 from hookline.core.trace import Trace
+from hookline.core.transaction import Transaction
 from hookline.errors import (
     DuplicateHookError,
     RegistrationError,
@@ -109,6 +111,23 @@ class Adapter(Protocol):
     def begin(self, session: Any) -> bool:
         """Let a session's transaction go on with the registrations of now; False if it is not this adapter's."""
 
+    # -- for workflows
+
+    def row(self, session: Any, entity: object) -> End | None:
+        """The row of an object, as the steps of a session have it; None if it is not this adapter's session."""
+
+    def row_at(self, session: Any, model: type, key: tuple[Any, ...]) -> End | None:
+        """The same by its key."""
+
+    def transaction(self, session: Any) -> Transaction:
+        """The transaction of a session that it governs."""
+
+    def field_of(self, target: object) -> tuple[type, str] | None:
+        """The class and the name of an attribute; None if it is none of this adapter's."""
+
+    def happen(self, session: Any, steps: Sequence[StepChange], write: Callable[[], None]) -> None:
+        """Let steps happen in a session's transaction: run the hooks around what writes them."""
+
     @property
     def store(self) -> Any:
         """What workers ask for deliveries."""
@@ -148,6 +167,7 @@ class Hooks:
         self._adapters: list[Adapter] = []
         self.callbacks = Callbacks()
         self.sources = Sources()
+        self.flows: dict[str, Flow] = {}
 
     @property
     def bypass(self) -> str:
@@ -168,8 +188,10 @@ class Hooks:
         """Register a hook that runs before each change is written; it may edit it, and may refuse it.
 
         Args:
-            event: ``insert``, ``update``, ``delete``, ``save``, ``write``, ``link`` or ``unlink``.
-            target: A class (subclasses included), a relation, a `RelationSet`, several of them, or None for all.
+            event: ``insert``, ``update``, ``delete``, ``save``, ``write``, ``link`` or ``unlink``; of workflows,
+                ``approve``, ``transition`` or ``complete``.
+            target: A class (subclasses included), a relation, a `RelationSet`, the field of a workflow, several of
+                them, or None for all.
             **options: ``when`` (a condition), ``name``, ``category``, ``order`` (low first), ``runs_before`` and
                 ``runs_after`` (names of hooks), ``exact`` (no subclasses), ``protected`` (cannot be switched off),
                 ``bypass`` (what happens to a write that would go around it: ``capture``, ``refuse``, ``warn`` or
@@ -379,15 +401,19 @@ class Hooks:
             self.callbacks.mark(function, name)
         return function
 
-    def use(self, registrations: Source) -> None:
-        """Obey registrations: hooks that are bound at run time, as `hookline.registrations` keeps them.
+    def use(self, registrations: Source | Flow) -> None:
+        """Obey registrations: hooks that are bound at run time, as `hookline.registrations` keeps them; or a workflow.
 
         Args:
-            registrations: `MemoryRegistrations` or `DatabaseRegistrations`.
+            registrations: `MemoryRegistrations`, `DatabaseRegistrations`, or a `hookline.workflow.Workflow`.
 
         Raises:
             RegistrationStoreError: Their tables are missing or outdated, or they are another rule book's.
+            WorkflowStoreError: The workflow is another rule book's.
         """
+        if isinstance(registrations, Flow):
+            self._use_flow(registrations)
+            return
         with self._lock:
             if any(one is registrations for one in self.sources.all):
                 return
@@ -398,6 +424,17 @@ class Hooks:
                 )
             registrations.join(self)
             self.sources.add(registrations)
+
+    def _use_flow(self, flow: Flow) -> None:
+        with self._lock:
+            known = self.flows.get(flow.name)
+            if known is not None and known is not flow:
+                raise RegistrationError(
+                    f"The rule book {self.name!r} uses a workflow {flow.name!r} already. One field has one workflow."
+                )
+            if known is None:
+                flow.join(self)
+                self.flows[flow.name] = flow
 
     def registered(self, connect: Connect) -> Registered:
         """The hooks of all registrations for a transaction that begins now; an adapter asks once in each.
@@ -515,6 +552,8 @@ class Hooks:
             (single, *others) = events_named(event)
             if others:
                 raise UnknownEventError(f"explain() takes one event, and {event!r} stands for several: {single!r}, ...")
+            if single in STEP_EVENTS:
+                return self._explain_step(plan, single, target, old or {}, new or {}, phases)
             if single in LINK_EVENTS or not isinstance(target, type):
                 return self._explain_link(plan, single, target, phases)
             values = {**(old or {}), **(new or {})}
@@ -522,8 +561,27 @@ class Hooks:
             if key is not None and self._adapters:
                 asked.row = self._adapters[0].identity(target, key if isinstance(key, tuple) else (key,))
             change = asked
+        if isinstance(change, StepChange):
+            return self._explained_step(plan, change, phases)
         matched = {one: plan.for_row(one, change.event, change.model) for one in phases}
         return explain(plan, change, matched, self.surroundings.control, change.model.__name__)
+
+    def _explain_step(
+        self, plan: Plan, event: str, target: object, old: Mapping[str, Any], new: Mapping[str, Any],
+        phases: Iterable[str],
+    ) -> Explanation:  # fmt: skip
+        flow = next((one for one in self.flows.values() if one.named_by(target)), None)
+        if flow is None:
+            raise TargetError(
+                f"explain({event!r}, ...) needs the field of a workflow that the rule book uses, not {target!r}. "
+                f"There are: {', '.join(self.flows) or 'none'}."
+            )
+        step = StepChange(event, flow, Unknown(flow.model), old.get(flow.field), new.get(flow.field))
+        return self._explained_step(plan, step, phases)
+
+    def _explained_step(self, plan: Plan, step: StepChange, phases: Iterable[str]) -> Explanation:
+        matched = {one: plan.for_step(one, step.event, step.flow, step.model) for one in phases}
+        return explain(plan, step, matched, self.surroundings.control, f"{step.model.__name__}.{step.field}")
 
     def _explain_link(self, plan: Plan, event: str, target: object, phases: Iterable[str]) -> Explanation:
         if event not in LINK_EVENTS or target is None or isinstance(target, type):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 from hookline.core.change import Change
 from hookline.core.family import by_row
 from hookline.core.link import LinkChange
+from hookline.core.step import StepChange
 from hookline.errors import AsyncHookError, ValidationError
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def concerned(work: Iterable[tuple[Hook, list[Change[Any]]]]) -> list[tuple[Hook
 def _hooks_for(plan: Plan, phase: str, change: Change[Any]) -> Iterable[tuple[Hook, str | None]]:
     if isinstance(change, LinkChange):
         return plan.for_link(phase, change.event, change.kind)
+    if isinstance(change, StepChange):
+        return [(hook, None) for hook in plan.for_step(phase, change.event, change.flow, change.model)]
     return [(hook, None) for hook in plan.for_row(phase, change.event, change.model)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hookline.core.link import Relation
+from hookline.core.step import Flow
 from hookline.errors import TargetError
 
 
@@ -75,6 +76,13 @@ def concerns_model(targets: tuple[Any, ...], exact: bool, model: type) -> bool:
         if isinstance(target, type) and (model is target if exact else issubclass(model, target)):
             return True
     return False
+
+
+def concerns_flow(targets: tuple[Any, ...], exact: bool, flow: Flow, model: type) -> bool:
+    """Whether the steps of a class's objects in a workflow concern a hook with these targets."""
+    return concerns_model(targets, exact, model) or any(
+        flow.named_by(target) for target in targets if not isinstance(target, (type, RelationSet))
+    )
 
 
 def side_of_relation(targets: tuple[Any, ...], exact: bool, relation: Relation) -> str | None:

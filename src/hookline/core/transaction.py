@@ -11,6 +11,7 @@ from hookline.core.change import Change
 from hookline.core.link import LinkChange
 from hookline.core.net import Fold
 from hookline.core.operation import Operation
+from hookline.core.step import StepChange
 from hookline.core.targets import side_of_relation
 from hookline.errors import NotFollowedError, PhaseError
 
@@ -163,7 +164,8 @@ class Transaction:
         """The net changes so far.
 
         Args:
-            target: A class (subclasses included), a relation, or None for all, links included.
+            target: A class (subclasses included), a relation, the field of a workflow, or None for all, links and steps
+                included.
 
         Raises:
             NotFollowedError: No hook concerns the class, so its writes are not followed.
@@ -173,8 +175,9 @@ class Transaction:
         if target is None:
             return net
         if isinstance(target, type):
-            return [c for c in net if not isinstance(c, LinkChange) and issubclass(c.model, target)]
-        return [
+            return [c for c in net if not isinstance(c, (LinkChange, StepChange)) and issubclass(c.model, target)]
+        steps: list[Change[Any]] = [c for c in net if isinstance(c, StepChange) and c.flow.named_by(target)]
+        return steps + [
             c.seen_from(side)
             for c in net
             if isinstance(c, LinkChange) and (side := side_of_relation((target,), False, c.kind)) is not None

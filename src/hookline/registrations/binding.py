@@ -6,7 +6,7 @@ import json
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hookline.core.events import LINK_EVENTS, events_named
+from hookline.core.events import LINK_EVENTS, STEP_EVENTS, events_named
 from hookline.core.hook import Hook
 from hookline.errors import RegistrationStoreError, TargetError, near
 from hookline.registrations.conditions import About, as_json
@@ -53,9 +53,11 @@ class Binder:
         function = self.book.callbacks.named(one.callback)
         adapter, target = self.target_named(one.target)
         condition = None if when is None else About(adapter, target).condition(json.loads(when))
-        if one.key is not None and (not isinstance(target, type) or set(events_named(one.event)) & set(LINK_EVENTS)):
+        events = set(events_named(one.event))
+        of_steps = events <= set(STEP_EVENTS)
+        if one.key is not None and (events & set(LINK_EVENTS) or not (isinstance(target, type) or of_steps)):
             raise TargetError(
-                f"A registration for one object is for its insert, update or delete, not for {one.event!r} of "
+                f"A registration for one object is for its writes or its steps in a workflow, not for {one.event!r} of "
                 f"{one.target}. Register for all objects, and let the callback look at `change.subject`."
             )
         hook = self.book.bound(
@@ -83,6 +85,14 @@ class Binder:
                 return adapter, found
         names = {one for adapter in adapters for one in adapter.names()}
         raise TargetError(f"There is no model or relation {name!r}.{near(name.rpartition('.')[2], names)}")
+
+    def model_named(self, name: str) -> tuple[Adapter, type | None]:
+        """The class of this name, or of the attribute of this name, with the adapter that knows it."""
+        adapter, target = self.target_named(name)
+        if isinstance(target, type):
+            return adapter, target
+        field = adapter.field_of(target)
+        return adapter, None if field is None else field[0]
 
     def name_of(self, target: object) -> str:
         """The name of a class or a relation that was given as itself, or by a name.
@@ -123,10 +133,10 @@ class Binder:
             model, values = found
         if target is None:
             return model, self.key_data(model, values)
-        named = self.target_named(self.name_of(target))[1]
-        if not isinstance(named, type) or not issubclass(model, named):
+        named = self.model_named(self.name_of(target))[1]
+        if named is None or not issubclass(model, named):
             raise TargetError(f"The target is {target!r}, but instance= is a {model.__name__}. Leave the target out.")
-        return named, self.key_data(named, values)
+        return target, self.key_data(named, values)
 
     def key_data(self, target: object, key: object) -> tuple[Any, ...]:
         """A primary key as data.
@@ -134,8 +144,8 @@ class Binder:
         Raises:
             TargetError: It is no key of this class.
         """
-        adapter, model = self.target_named(self.name_of(target))
-        if not isinstance(model, type):
+        adapter, model = self.model_named(self.name_of(target))
+        if model is None:
             raise TargetError(f"{self.name_of(target)} is a relation, which has no key. Register for all of it.")
         names = adapter.key_names(model)
         if isinstance(key, Mapping):
@@ -155,7 +165,8 @@ class Binder:
 
     def key_before(self, change: Change[Any]) -> tuple[Any, ...]:
         """The primary key that a row had before a change, as data."""
-        adapter, model = self.target_named(self.name_of(change.model))
+        adapter, model = self.model_named(self.name_of(change.model))
+        assert model is not None
         return tuple(adapter.to_data(model, name, change.old[name]) for name in adapter.key_names(model))
 
     def identity(self, registration: Registration) -> Hashable:
@@ -164,7 +175,8 @@ class Binder:
         Raises:
             TargetError: Its key is none of its model.
         """
-        adapter, model = self.target_named(registration.target)
+        adapter, model = self.model_named(registration.target)
+        assert model is not None
         return adapter.identity(model, self._values(adapter, model, registration.key or ()))
 
     def _values(self, adapter: Adapter, model: type, data: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from hookline import Condition, becomes, changed, from_user, was
+from hookline import Condition, approved_by, becomes, changed, enters, from_user, leaves, was
 from hookline.errors import ConditionDataError, DuplicateHookError, TargetError, near
 
 if TYPE_CHECKING:
@@ -62,6 +62,23 @@ class About:
             )
         try:
             return self._adapter.from_data(self.target, field, data)
+        except TargetError as error:
+            raise ConditionDataError(str(error.args[0])) from error
+
+    def state(self, data: Any) -> Any:
+        """A state of the workflow that the registration is about, from JSON.
+
+        Raises:
+            ConditionDataError: It is about no field, or the field has no such value.
+        """
+        field = None if isinstance(self.target, type) else self._adapter.field_of(self.target)
+        if field is None:
+            raise ConditionDataError(
+                f"'leaves' and 'enters' are for steps in a workflow: register for its field, such as Shipping.status, "
+                f"not for {self.target!r}."
+            )
+        try:
+            return self._adapter.from_data(*field, data)
         except TargetError as error:
             raise ConditionDataError(str(error.args[0])) from error
 
@@ -160,6 +177,29 @@ def _from_user(given: Any, _about: About) -> Condition:
     if not isinstance(given, bool):
         raise ConditionDataError(f"'from_user' takes true or false, {{'from_user': true}}, not {given!r}.")
     return from_user() if given else ~from_user()
+
+
+@data_condition("leaves")
+def _leaves(given: Any, about: About) -> Condition:
+    return leaves(*(about.state(one) for one in _some("leaves", given)))
+
+
+@data_condition("enters")
+def _enters(given: Any, about: About) -> Condition:
+    return enters(*(about.state(one) for one in _some("enters", given)))
+
+
+@data_condition("approved_by")
+def _approved_by(given: Any, _about: About) -> Condition:
+    return approved_by(*_some("approved_by", given))
+
+
+def _some(name: str, given: Any) -> list[Any]:
+    """One value, or a list of them."""
+    some = given if isinstance(given, list) else [given]
+    if not some or any(one is None or isinstance(one, (dict, list)) for one in some):
+        raise ConditionDataError(f"{name!r} takes a value, or a list of them, not {given!r}.")
+    return some
 
 
 @data_condition("all")

@@ -141,9 +141,11 @@ class View:
         models: dict[type, None] = {}
         for name in sorted(names):
             try:
-                models[self._binder.target_named(name)[1]] = None
+                model = self._binder.model_named(name)[1]
             except RegistrationError:  # a model that is gone has no objects to delete; the row is reported if enabled
                 continue
+            if model is not None:
+                models[model] = None
         return tuple(models)
 
 

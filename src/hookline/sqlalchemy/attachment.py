@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
@@ -12,12 +12,15 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import Connection, Engine, Table, event, inspect
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, UnboundExecutionError
 from sqlalchemy.orm import InstanceState, Mapper, Session, class_mapper, scoped_session, sessionmaker
+from sqlalchemy.orm.attributes import QueryableAttribute
 from sqlalchemy.orm.exc import UnmappedClassError
 
+from hookline.core.events import STEP_EVENTS
 from hookline.core.hook import Hook
 from hookline.core.plan import Plan
 from hookline.core.registry import Hooks
 from hookline.core.run import Steps
+from hookline.core.step import StepChange
 from hookline.core.targets import RelationSet
 from hookline.core.transaction import Transaction
 from hookline.errors import HooklineError, TargetError, UnknownFieldError
@@ -25,13 +28,14 @@ from hookline.sqlalchemy.asynchronous import around, is_a, is_async_class
 from hookline.sqlalchemy.capturing import Capture
 from hookline.sqlalchemy.concern import Schema
 from hookline.sqlalchemy.data import from_data, to_data
+from hookline.sqlalchemy.happening import Happening, row_at, row_of
 from hookline.sqlalchemy.host import SessionHost
 from hookline.sqlalchemy.listeners import Listeners
 from hookline.sqlalchemy.names import name_of, named
 from hookline.sqlalchemy.outbox.store import Store
 from hookline.sqlalchemy.outbox.tables import Outbox
 from hookline.sqlalchemy.outbox.writing import Deliveries, Work
-from hookline.sqlalchemy.relations import SQLRelation
+from hookline.sqlalchemy.relations import RowEnd, SQLRelation
 from hookline.sqlalchemy.statements import older
 from hookline.sqlalchemy.tables import models_so_far
 
@@ -306,15 +310,56 @@ class Attachment:
         """
         return from_data(f"{model.__name__}.{field}", self.schema.facts(model).columns.get(field), data)
 
+    # -- for workflows
+
+    def row(self, session: Any, entity: object) -> RowEnd | None:
+        """The row of an object, as the steps of a session have it; None if it is not attached to that."""
+        host = self._own_host(session)
+        return None if host is None else row_of(host, entity)
+
+    def row_at(self, session: Any, model: type, key: tuple[Any, ...]) -> RowEnd | None:
+        """The same by its key."""
+        host = self._own_host(session)
+        return None if host is None else row_at(host, model, key)
+
+    def happen(self, session: Any, steps: Sequence[StepChange], write: Callable[[], None]) -> None:
+        """Let steps of workflows happen in a session's transaction: run the hooks around what writes them.
+
+        Args:
+            session: A session that it is attached to.
+            steps: The steps, in order, of rows that `row` gave.
+            write: Writes them.
+
+        Raises:
+            ValidationError: Hooks refused; nothing is written.
+        """
+        host = self._own_host(session)
+        assert host is not None
+        self.drive(host, Happening(host, steps).around(write))
+
+    def transaction(self, session: Any) -> Transaction:
+        """The transaction of a session that it is attached to."""
+        host = self._own_host(session)
+        assert host is not None
+        return host.open_transaction()
+
+    def field_of(self, target: object) -> tuple[type, str] | None:
+        """The class and the name of an attribute of a mapped class; None if it is none."""
+        if not isinstance(target, QueryableAttribute):
+            return None
+        model: Any = target.class_
+        return model, target.key
+
+    def _own_host(self, session: Any) -> SessionHost | None:
+        sync = _sync_of(session)
+        return self.host_of(sync) if isinstance(sync, Session) else None
+
     def begin(self, session: Any) -> bool:
         """Let a session's transaction go on with the registrations of now; False if it is not attached to."""
-        sync = _sync_of(session)
-        if not isinstance(sync, Session) or self not in attachments_of(sync):
-            return False
-        host = self.host_of(sync)
-        assert host is not None
-        host.begin()
-        return True
+        host = self._own_host(session)
+        if host is not None:
+            host.begin()
+        return host is not None
 
     def check(self, hook: Hook) -> None:
         """Refuse a hook whose targets or fields are not there.
@@ -332,6 +377,8 @@ class Attachment:
                     self._check_relation(hook, relation)
             elif isinstance(target, type):
                 self._check_model(hook, target)
+            elif set(hook.events) <= set(STEP_EVENTS):
+                self._check_field(hook, target)
             else:
                 self._check_relation(hook, target)
 
@@ -366,6 +413,13 @@ class Attachment:
                     name in self.schema.facts(sub.class_).readable for sub in facts.mapper.self_and_descendants
                 ):
                     raise UnknownFieldError(f"{hook}: {facts.unknown(name)}")
+
+    def _check_field(self, hook: Hook, target: Any) -> None:
+        if name_of(target) is None:
+            raise TargetError(
+                f"{hook} is about {target!r}, which is no field of a mapped class. "
+                f"Name the field of a workflow, such as Shipping.status, or its class."
+            )
 
     def _check_relation(self, hook: Hook, target: Any) -> None:
         parent = getattr(target, "parent", None)

@@ -12,6 +12,7 @@ from hookline.core.change import Change
 from hookline.core.hook import Hook
 from hookline.core.link import LinkChange
 from hookline.core.run import Steps, first_of
+from hookline.core.step import StepChange
 from hookline.core.transaction import Transaction
 from hookline.errors import BrokenRegistrationWarning, PhaseError, Problem, ValidationError
 from hookline.sqlalchemy.asynchronous import around
@@ -194,6 +195,9 @@ class SessionHost:
             if isinstance(change, LinkChange):
                 for end in change.ends:
                     end.find()
+                continue
+            if isinstance(change, StepChange):
+                change.row.find()
                 continue
             steps: Any = getattr(change, "steps", (change,))
             for step in steps:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from hookline.core.change import Change
 from hookline.core.link import LinkChange
+from hookline.core.step import StepChange
 from hookline.core.transaction import Transaction
 from hookline.errors import UnknownOutcomeError
 from hookline.sqlalchemy.load import load_rows
@@ -52,6 +53,8 @@ def was_committed(host: SessionHost, tx: Transaction, lost: BaseException) -> bo
             if known is not None:
                 return known
             for net in nets:
+                if isinstance(net, StepChange):  # what it wrote is not the application's own
+                    continue
                 answer = _was_linked(session, net) if isinstance(net, LinkChange) else _was_written(session, host, net)
                 if answer is not None:
                     return answer

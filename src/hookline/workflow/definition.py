@@ -347,6 +347,7 @@ class Draft:
 
     @property
     def initial(self) -> str:
+        """The initial state, as text."""
         return self._initial
 
     @initial.setter

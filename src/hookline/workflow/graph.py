@@ -60,4 +60,6 @@ def drawn(edges: Edges, first: Iterable[str]) -> str:
     following: dict[str, list[str]] = {state: [] for state in first}
     for source, destination in edges:
         following.setdefault(source, []).append(destination)
-    return "\n".join(f"    {state} -> {', '.join(ends)}" if ends else f"    {state}" for state, ends in following.items())
+    return "\n".join(
+        f"    {state} -> {', '.join(ends)}" if ends else f"    {state}" for state, ends in following.items()
+    )

@@ -9,6 +9,7 @@ import msgspec
 
 from hookline.core.change import Change
 from hookline.core.link import LinkChange
+from hookline.core.step import Flow, StepChange
 from hookline.errors import DeliveryError
 from hookline.sqlalchemy.mapped import WRITTEN
 from hookline.sqlalchemy.outbox.values import CannotTravelError, arrived, plain, travelling, typed
@@ -53,9 +54,11 @@ class Writer:
         try:
             if hook.terms.key is not None:
                 return msgspec.json.encode(plain(hook.terms.key(change))).decode()
-            if isinstance(change, LinkChange):
+            if isinstance(change, StepChange):
+                row: Any = [self._schema.facts(change.model).root.__name__, list(change.about[1])]  # type: ignore[index]
+            elif isinstance(change, LinkChange):
                 near, far = change.ends
-                row: Any = [change.kind.name_from("near"), near.identity[1], far.identity[1]]  # type: ignore[index]
+                row = [change.kind.name_from("near"), near.identity[1], far.identity[1]]  # type: ignore[index]
             else:
                 facts = self._schema.facts(change.model)
                 row = [facts.root.__name__, list(change.identity[1])]  # type: ignore[index]
@@ -74,6 +77,9 @@ class Writer:
         if isinstance(change, LinkChange):
             near, far = change.ends
             body |= {"relation": change.relation, "side": change.side, "near": _end(near), "far": _end(far)}
+            return body
+        if isinstance(change, StepChange):
+            body |= {"workflow": change.flow.name, "row": _end(change.row), "step": change.flow.to_data(change)}
             return body
         facts = self._schema.facts(change.model)
         if change.event != "insert":
@@ -131,7 +137,8 @@ class Reader:
         return [self._change(one) for one in made] if isinstance(made, list) else self._change(made)
 
     def _change(self, body: Body) -> Change[Any]:
-        change = self._link(body) if "relation" in body else self._row(body)
+        make = self._link if "relation" in body else self._step if "workflow" in body else self._row
+        change = make(body)
         change.door, change.depth = body["door"], body.get("depth", 0)
         change.cause = _find(self._host.attachment.book, body.get("cause"))
         return change
@@ -156,6 +163,14 @@ class Reader:
         near, far = (self._end(body[side]) for side in ("near", "far"))
         change = LinkChange(body["event"], relation, near, far, tx=self._write.tx)
         return change.seen_from(body["side"])
+
+    def _step(self, body: Body) -> Change[Any]:
+        flow: Flow | None = self._host.attachment.book.flows.get(body["workflow"])
+        if flow is None:
+            raise self._gone(f"the workflow {body['workflow']}")
+        change = flow.from_data(body["event"], self._end(body["row"]), body["step"])
+        change.tx = self._write.tx
+        return change
 
     def _is_meant(self, relation: Any, subject: type, body: Body) -> bool:
         model = relation.near_model if body["side"] == "near" else relation.far_model

@@ -1,0 +1,9 @@
+"""Replaced when the drawings come."""
+
+
+def mermaid(*a: object) -> str:
+    """M."""
+    return str(a)
+
+
+svg = text = mermaid

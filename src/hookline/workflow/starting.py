@@ -1,0 +1,78 @@
+"""Objects begin: what they wait for in their first state is written, set at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from hookline.workflow.definition import Definition, Rule
+from hookline.workflow.entries import PENDING
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from hookline.workflow.workflow import Workflow
+
+Row = dict[str, Any]
+
+_CHUNK: Final = 10_000
+"""Objects that begin at once."""
+
+
+def waiting(rule: Rule, version: int, iteration: int = 0) -> Row:
+    """The row of an approval that waits, but for its object."""
+    return {
+        "version": version, "rule": rule.number, "source": rule.transition.source,
+        "destination": rule.transition.destination, "position": rule.position, "iteration": iteration,
+        "status": PENDING, "completes": False, "by": None,
+    }  # fmt: skip
+
+
+def begin(
+    flow: Workflow, connection: sa.Connection, version: int, definition: Definition,
+    objects: Iterable[tuple[tuple[Any, ...], str]],
+) -> None:  # fmt: skip
+    """Let objects wait for the transitions that leave their states.
+
+    Args:
+        flow: The workflow.
+        connection: Where.
+        version: The number of their definition.
+        definition: The definition.
+        objects: Their keys, with their states.
+    """
+    names = [column.name for column in flow.tables.key]
+    templates: dict[str, Sequence[Row]] = {}
+    rows: list[Row] = []
+    for key, state in objects:
+        its = templates.get(state)
+        if its is None:
+            its = templates[state] = [waiting(rule, version) for rule in definition.first_rules(state)]
+        rows += [dict(zip(names, key, strict=True)) | row for row in its]
+    write_rows(flow, connection, rows)
+
+
+def write_rows(flow: Workflow, connection: sa.Connection, rows: Sequence[Row]) -> None:
+    """Write rows of steps, as of now."""
+    if rows:
+        connection.execute(sa.insert(flow.tables.steps).values(at=sa.func.current_timestamp()), rows)
+
+
+def start(flow: Workflow, session: Session) -> dict[Any, int]:
+    """Let objects begin that are not under way: see `Workflow.start`."""
+    session.flush()
+    connection, tables = flow.connection(session), flow.tables
+    connection.execute(tables.lock)
+    version, definition = flow.versions.current(connection, flow.adapter_of(session).transaction(session))
+    column, key, value = flow.column, list(flow.mapper.base_mapper.primary_key), flow.values.value
+    same_object = sa.and_(*(mine == its for mine, its in zip(tables.key, key, strict=True)))
+    fresh = ~sa.exists().where(same_object).correlate(column.table)
+    leaving = [value(state) for state in definition.states if definition.first_rules(state)]
+    query = sa.select(*key, column).where(fresh, column.in_(leaving)).limit(_CHUNK)
+    while found := connection.execute(query).all():
+        begin(flow, connection, version, definition, ((tuple(row[:-1]), flow.values.text(row[-1])) for row in found))
+    known = [value(state) for state in definition.states]
+    strangers = sa.select(column, sa.func.count()).where(fresh, column.not_in(known) | column.is_(None))
+    return {row[0]: row[1] for row in connection.execute(strangers.group_by(column))}
