@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hookline.core.change import Change
@@ -108,12 +109,12 @@ class StepChange(Change[Any]):
     @property
     def old(self) -> Mapping[str, Any]:
         """The state before, by the field's name."""
-        return {self.field: self.source}
+        return MappingProxyType({self.field: self.source})
 
     @property
     def new(self) -> Any:
         """The state after, by the field's name; an approval that is not the last one of its transition has none yet."""
-        return {self.field: self.source if self.event == "approve" else self.destination}
+        return MappingProxyType({self.field: self.source if self.event == "approve" else self.destination})
 
     @property
     def fields(self) -> frozenset[str]:
