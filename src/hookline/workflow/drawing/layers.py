@@ -11,7 +11,7 @@ Following = dict[str, list[str]]
 
 
 def layers(states: Iterable[str], edges: Edges, initial: str) -> dict[str, int]:
-    """The layer of each state: the longest way to it from the initial state, which is in layer 0.
+    """The layer of each state: the longest way to it from the initial state, which is in layer 0, alone.
 
     An edge whose destination is in no later layer than its source leads back. A state that nothing leads to stands
     right before the nearest that it leads to, or in the last layer if it leads nowhere.
@@ -26,7 +26,7 @@ def layers(states: Iterable[str], edges: Edges, initial: str) -> dict[str, int]:
         for one in following:
             preceding[one] += 1
     loose = [state for state, count in preceding.items() if not count and state != initial]
-    layer = dict.fromkeys(onward, 0)
+    layer = dict.fromkeys(onward, 1) | {initial: 0}
     waiting = deque(state for state, count in preceding.items() if not count)
     while waiting:
         state = waiting.popleft()

@@ -54,10 +54,10 @@ def svg(definition: Definition, path: Sequence[tuple[str, str]] = (), current: s
     states = (_state(state, names[name], drawn.boxes[name], columns) for name, state in shown.states.items())
     left, top = -_BEFORE - _MARGIN, -_MARGIN
     width, height = columns.width + _MARGIN - left, columns.height + _MARGIN - top
+    view = f'viewBox="{left:.0f} {top:.0f} {width:.0f} {height:.0f}"'
     size = f'width="{width:.0f}" height="{height:.0f}"'
     lines = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="workflow" role="img" {size} '
-        + f'viewBox="{left:.0f} {top:.0f} {width:.0f} {height:.0f}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="workflow" role="img" {size} {view}>',
         f"<title>{escape(_title(shown, definition.initial))}</title>",
         f"<style>{STYLE}</style>",
         f'<rect class="paper" x="{left:.0f}" y="{top:.0f}" {size}/>',
@@ -123,14 +123,15 @@ def _way(
     columns: Columns,
 ) -> str:
     told = "; ".join([part for part in (way.label, *way.approvals) if part] or ["anybody"])
-    title = f"{states[way.source].label} → {states[way.destination].label}: {'jump' if way.jump else told}"
+    ends = f"{states[way.source].label} → {states[way.destination].label}"
+    title = " ".join([f"{ends}: {'jump' if way.jump else told}", *([way.mark] if way.times else [])])
     kinds = ["way", *(["jump"] if way.jump else []), *(["passed"] if way.times else [])]
     text = ""
     if lines:
         middle = (columns.left[label.row] + columns.right[label.row]) / 2
         text = _text(lines, middle, label.y - 6 - (len(lines) - 1) * _SMALL_LINE, _SMALL_LINE)
     line = _line(boxes[way.source], chain, boxes[way.destination], columns)
-    return f'<g class="{" ".join(kinds)}"><title>{escape(title)} {way.mark}</title>{line}{text}</g>'
+    return f'<g class="{" ".join(kinds)}"><title>{escape(title)}</title>{line}{text}</g>'
 
 
 def _line(source: Cell, chain: Sequence[Cell], destination: Cell, columns: Columns) -> str:
@@ -139,8 +140,9 @@ def _line(source: Cell, chain: Sequence[Cell], destination: Cell, columns: Colum
     begin = (columns.right[first.row], first.y + chain[0].port_before)
     if source is destination:
         x, y = columns.left[chain[0].row], chain[0].y
+        round_ = f"H{x + 6:.1f}A4 4 0 0 1 {x + 6:.1f} {y + 4:.1f}H{x:.1f}"
         out, back = _curve(begin[0], begin[1] - 4, x, y - 4), _curve(x, y + 4, begin[0] + 7, begin[1] + 4)
-        return _arrow(f"M{begin[0]:.1f} {begin[1] - 4:.1f}{out}h6a4 4 0 0 1 0 8h-6{back}", begin[0], begin[1] + 4, -1)
+        return _arrow(f"M{begin[0]:.1f} {begin[1] - 4:.1f}{out}{round_}{back}", begin[0], begin[1] + 4, -1)
     end = (columns.left[last.row], last.y + chain[-1].port_after)
     stops = [begin]
     for cell in chain:

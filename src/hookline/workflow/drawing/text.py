@@ -47,7 +47,7 @@ def _block(shown: Picture, name: str, ways: Sequence[Way]) -> Iterator[str]:
     state = shown.states[name]
     where = f"{'→' if state.initial else ' '}{'■' if state.final else ' '}"
     mark = "●" if state.current else "✓" if state.visited else "○"
-    yield from _hung(f"{where} {mark} ", " " * 5, f"{state.label}{_remark(state)}")
+    yield from _hung(f"{where} {mark} ", " " * 7, f"{state.label}{_remark(state)}")
     for way in ways:
         last = way is ways[-1]
         branch = f"     {'└' if last else '├'}{'┄' if way.jump else '─'} "
@@ -68,6 +68,6 @@ def _hung(first: str, others: str, told: str) -> Iterator[str]:
     if columns(first + told) <= _COLUMNS:
         yield first + told
         return
-    start, *rest = wrapped(told, _COLUMNS - columns(others))
-    yield first + start
-    yield from (others + line for line in rest)
+    start, *rest = wrapped(told, _COLUMNS - max(columns(first), columns(others)))
+    yield first + start.rstrip()
+    yield from (others + line.rstrip() for line in rest)
