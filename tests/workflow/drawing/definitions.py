@@ -20,8 +20,8 @@ PARCEL = Definition(
 NASTY = [
     "end", "state", "[*]", "]", "}", "{", "--", "-->", "a --> b", "x:y;z#q", "%% c", "%%{init: {}}%%", "#quot;",
     "&amp;", "direction LR", "to a DIRECTION  tb now", "note left of", "<<fork>>", "<b>&\"'</b>", "]]>", "a\nb", "\r\n",
-    "", " ", "\x00\x1b[31m", "\ud800", "\ufffe", "\u202egnp.exe", "Черновик", "配送中", "🚀 go", "1. x", "- y", "__init__",
-    "`c`", "├─ → x", "style:a#b;", "accTitle: t", "class s0 x", "default", "long " * 40, "w" * 200,
+    "", " ", "\x00\x1b[31m", "\ud800", "\ufffe", "\u202egnp.exe", "Черновик", "配送中", "🚀 go", "1. x", "- y",
+    "__init__", "`c`", "├─ → x", "style:a#b;", "accTitle: t", "class s0 x", "default", "long " * 40, "w" * 200,
 ]  # fmt: skip
 
 texts = st.one_of(st.sampled_from(NASTY), st.text(max_size=12))
