@@ -47,6 +47,10 @@ class Condition:
         """The fields that it looks at, to be checked against the model."""
         return iter(())
 
+    def needs(self) -> frozenset[str] | None:
+        """Fields of which at least one must differ in an update for it to hold; None if it cannot be said."""
+        return None
+
     def parts(self) -> tuple[Condition, ...]:
         """What it is composed of."""
         return ()
@@ -106,12 +110,20 @@ class _Composed(Condition):
 class _All(_Composed):
     word = "&"
 
+    def needs(self) -> frozenset[str] | None:
+        return next((needs for part in self._parts if (needs := part.needs()) is not None), None)
+
     def __call__(self, change: Change[Any]) -> bool:
         return all(part(change) for part in self._parts)
 
 
 class _Any(_Composed):
     word = "|"
+
+    def needs(self) -> frozenset[str] | None:
+        each = [part.needs() for part in self._parts]
+        known = [needs for needs in each if needs is not None]
+        return frozenset().union(*known) if len(known) == len(each) else None
 
     def __call__(self, change: Change[Any]) -> bool:
         return any(part(change) for part in self._parts)
@@ -163,6 +175,9 @@ class _Changed(Condition):
     def names(self) -> Iterator[str]:
         return iter(self.fields)
 
+    def needs(self) -> frozenset[str] | None:
+        return frozenset(self.fields)
+
     def seen(self, change: Change[Any]) -> str:
         return ", ".join(_Field(name).seen(change) for name in self.fields)
 
@@ -181,6 +196,9 @@ class _Went(_Field):
             and (self.old is _UNSET or _value(change.old, self.field) == self.old)
             and (self.new is _UNSET or _value(change.new, self.field) == self.new)
         )
+
+    def needs(self) -> frozenset[str] | None:
+        return frozenset((self.field,))
 
     def __str__(self) -> str:
         if self.old is _UNSET:

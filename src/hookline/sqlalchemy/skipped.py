@@ -13,6 +13,7 @@ from hookline.core.events import LINK_EVENTS, PHASES
 from hookline.core.hook import Hook
 
 if TYPE_CHECKING:
+    from hookline.sqlalchemy.facts import Facts
     from hookline.sqlalchemy.host import SessionHost
     from hookline.sqlalchemy.relations import SQLRelation
 
@@ -50,25 +51,50 @@ class TableWrite(NamedTuple):
 
 def skipped_by(host: SessionHost, connection: Connection, write: TableWrite) -> Iterator[Skipped]:
     """The hooks that a write goes around; a hook may come several times, for several classes."""
-    if _is_elsewhere(host.session, connection, write.table):
-        return
-    plan, tables = host.plan, host.schema.tables
-    for mapper in tables.mappers_of(write.table):
+    if not _is_elsewhere(host.session, connection, write.table):
+        yield from _of_rows(host, write)
+        if host.plan.concerns_links:
+            yield from _of_links(host, write)
+
+
+def _of_rows(host: SessionHost, write: TableWrite) -> Iterator[Skipped]:
+    for mapper in host.schema.tables.mappers_of(write.table):
         if write.event == "insert" and not _completes(mapper, write.table):
             continue
+        facts = host.schema.facts(mapper.class_)
         for phase in PHASES:
-            for hook in plan.for_row(phase, write.event, mapper.class_):
-                yield Skipped(hook, mapper.class_, write.table)
-    if plan.concerns_links:
-        relations = host.schema.relations
-        relations.learn(tables.mappers_beside(write.table))
-        for relation in list(relations):  # others may be learned meanwhile
-            if _is_in(relation, write):
-                source = relation.near_model if relation.kind == "key" else write.table
-                for event in _LINKS[write.event]:
-                    for phase in PHASES:
-                        for hook, _ in plan.for_link(phase, event, relation):
-                            yield Skipped(hook, source, write.table)
+            for hook in host.plan.for_row(phase, write.event, mapper.class_):
+                if not _leaves_alone(write, facts, hook):
+                    yield Skipped(hook, mapper.class_, write.table)
+
+
+def _of_links(host: SessionHost, write: TableWrite) -> Iterator[Skipped]:
+    plan, relations = host.plan, host.schema.relations
+    relations.learn(host.schema.tables.mappers_beside(write.table))
+    for relation in list(relations):  # others may be learned meanwhile
+        if _is_in(relation, write):
+            source = relation.near_model if relation.kind == "key" else write.table
+            for event in _LINKS[write.event]:
+                for phase in PHASES:
+                    for hook, _ in plan.for_link(phase, event, relation):
+                        yield Skipped(hook, source, write.table)
+
+
+def _leaves_alone(write: TableWrite, facts: Facts, hook: Hook) -> bool:
+    """Whether an update assigns nothing that a hook's condition waits for."""
+    needs = None if hook.condition is None else hook.condition.needs()
+    if needs is None or write.event != "update" or write.columns is None:
+        return False
+    names = {one for name in needs for one in facts.aliases.get(name, (name,))}
+    columns = [facts.columns.get(name) for name in names]
+    assigned = {name.lower() for name in write.columns}
+    return all(
+        column is not None
+        and column.name.lower() not in assigned
+        and column.computed is None
+        and column.server_onupdate is None
+        for column in columns
+    )
 
 
 def _completes(mapper: Mapper[Any], table: Table) -> bool:

@@ -102,7 +102,7 @@ class Transition:
     label: str | None = None
 
     def __post_init__(self) -> None:
-        given = (self.approvals,) if isinstance(self.approvals, Approval) else tuple(self.approvals)
+        given = (self.approvals,) if isinstance(self.approvals, (Approval, str)) else tuple(self.approvals)
         for one in given:
             if not isinstance(one, Approval):
                 raise WorkflowDefinitionError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -56,8 +56,11 @@ class _KeyMoves(Condition):
     def __call__(self, change: Change[Any]) -> bool:
         return change.identity != change.identity_before
 
-    def names(self) -> Any:
+    def names(self) -> Iterator[str]:
         return iter(self._names)
+
+    def needs(self) -> frozenset[str] | None:
+        return frozenset(self._names)
 
     def __str__(self) -> str:
         return "given another key"

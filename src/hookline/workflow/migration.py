@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,7 +16,7 @@ from hookline.workflow.starting import Row, waiting, write_rows
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from hookline.workflow.definition import Definition
+    from hookline.workflow.definition import Definition, Rule
     from hookline.workflow.workflow import Workflow
 
 _CHUNK: Final = 500
@@ -43,6 +43,18 @@ class Migration:
         return (
             f"{self.moved} moved, {self.restarted} of them with approvals to give again, {self.jumped} by a jump{kept}"
         )
+
+
+class _Wait(NamedTuple):
+    """What is needed of an approval that an object waits for; the fields are columns of the steps."""
+
+    id: int
+    version: int
+    rule: int
+    source: str
+    destination: str
+    position: int
+    iteration: int
 
 
 def migrate(
@@ -87,28 +99,29 @@ def migrate(
 
 def _under_way(
     flow: Workflow, connection: sa.Connection, version: int, where: Sequence[Any]
-) -> dict[tuple[Any, ...], tuple[str, list[Any]]]:
+) -> dict[tuple[Any, ...], tuple[str, list[_Wait]]]:
     """The objects that go by another definition, each with its state and what it waits for."""
     steps, key, model_key = flow.tables.steps, flow.tables.key, flow.mapper.base_mapper.primary_key
     same = sa.and_(*(mine == its for mine, its in zip(key, model_key, strict=True)))
     waits = (steps.c.status == PENDING) & (steps.c.version != version)
-    model = sa.select(*model_key, flow.column, steps).select_from(flow.mapper).outerjoin(steps, same & waits)
+    columns = [steps.c[name] for name in _Wait._fields]
+    model = sa.select(*model_key, flow.column, *columns).select_from(flow.mapper).outerjoin(steps, same & waits)
     own = steps.alias()
     mine = sa.and_(*(own.c[one.name] == its for one, its in zip(key, model_key, strict=True)))
     elsewhere = sa.exists().where(mine, own.c.version != version).correlate(flow.column.table)
     here = sa.exists().where(mine, own.c.version == version, own.c.status == PENDING).correlate(flow.column.table)
-    found: dict[tuple[Any, ...], tuple[str, list[Any]]] = {}
+    found: dict[tuple[Any, ...], tuple[str, list[_Wait]]] = {}
     for row in connection.execute(model.where(elsewhere, ~here, *where).order_by(*model_key, steps.c.id)):
-        object_key, state = tuple(row[: len(key)]), row[len(key)]
+        object_key, state, wait = tuple(row[: len(key)]), row[len(key)], _Wait(*row[len(key) + 1 :])
         its = found.setdefault(object_key, (flow.values.text(state), []))[1]
-        if row.id is not None:
-            its.append(row)
+        if wait.id is not None:
+            its.append(wait)
     return found
 
 
 def _rules(
-    flow: Workflow, connection: sa.Connection, definition: Definition, state: str, waits: Sequence[Any]
-) -> tuple[Sequence[Any], bool]:
+    flow: Workflow, connection: sa.Connection, definition: Definition, state: str, waits: Sequence[_Wait]
+) -> tuple[Sequence[Rule], bool]:
     """What an object is asked for now, and whether it must have approvals again that it had."""
     first = definition.first_rules(state)
     if not waits or waits[0].position == 0:

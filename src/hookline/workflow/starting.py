@@ -57,7 +57,7 @@ def begin(
 def write_rows(flow: Workflow, connection: sa.Connection, rows: Sequence[Row]) -> None:
     """Write rows of steps, as of now."""
     if rows:
-        connection.execute(sa.insert(flow.tables.steps).values(at=sa.func.current_timestamp()), rows)
+        connection.execute(sa.insert(flow.tables.steps).inline().values(at=sa.func.current_timestamp()), rows)
 
 
 def start(flow: Workflow, session: Session) -> dict[Any, int]:

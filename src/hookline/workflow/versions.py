@@ -40,11 +40,11 @@ class Versions:
             self.known[code.version(name)] = code
 
     def current(self, connection: Connection, tx: Transaction | None = None) -> tuple[int, Definition]:
-        """The definition with which objects begin now, and its number; it is kept from now on.
+        """The definition with which objects begin now, and its number.
 
         Args:
             connection: Where.
-            tx: The transaction that goes on with it.
+            tx: The transaction in which objects begin with it, so that it has to be kept; None if somebody only asks.
 
         Raises:
             WorkflowStoreError: There is none.
@@ -61,18 +61,18 @@ class Versions:
                 f"Write workflow.publish(session, Definition(...)), or give Workflow(...) its transitions."
             )
         version = self.code.version(self._name)
-        if version not in self._kept.get(connection.engine, ()):
+        if tx is not None and version not in self._kept.get(connection.engine, ()):
             self._keep(connection, self.code, tx)
         return version, self.code
 
-    def _keep(self, connection: Connection, definition: Definition, tx: Transaction | None) -> None:
+    def _keep(self, connection: Connection, definition: Definition, tx: Transaction) -> None:
         version = definition.version(self._name)
         table = self._tables.definitions
-        wrote = set() if tx is None else tx.data.setdefault(self, set())
+        wrote: set[int] = tx.data.setdefault(self, set())
         if connection.scalar(sa.select(table.c.version).where(table.c.version == version)) is None:
             self.write(connection, definition, by=None, current=self.editable)
             wrote.add(version)
-        elif tx is not None and version not in wrote:  # it is committed: nobody need ask again
+        elif version not in wrote:  # it is committed: nobody need ask again
             self._kept.setdefault(connection.engine, set()).add(version)
 
     def write(self, connection: Connection, definition: Definition, *, by: str | None, current: bool) -> int:
