@@ -213,6 +213,12 @@ def test_missing_tables_are_told(engine: Engine, hooks: Hooks) -> None:
     Parcel.__table__.create(engine)
     with pytest.raises(WorkflowStoreError, match="the table hookline_workflow is missing"):
         flow.check(engine)
+    hooks.use(flow)
+    maker = sessionmaker(engine)
+    with attach(hooks, maker), maker() as session:
+        session.add(Parcel(id=1))
+        with pytest.raises(WorkflowStoreError, match=r"Base\.metadata\.create_all\(engine\)"):
+            session.commit()
     flow.create_tables(engine)
     flow.check(engine)
     with engine.begin() as connection:

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from hookline.cli.deliveries import app as deliveries
+from hookline.cli.draw import draw
 from hookline.cli.health import health
 from hookline.cli.worker import worker
 from hookline.errors import HooklineError
@@ -27,9 +28,10 @@ class Verbs(TyperGroup):
 
 app = typer.Typer(
     cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Workers for durable hooks, and what looks after their deliveries.",
+    help="Workers for durable hooks, what looks after their deliveries, and pictures of workflows.",
     epilog="Exit codes: 0 yes or done, 1 no, 2 an error.",
 )  # fmt: skip
 app.command()(worker)
 app.command()(health)
+app.command()(draw)
 app.add_typer(deliveries, name="deliveries")

@@ -128,6 +128,13 @@ class Adapter(Protocol):
     def happen(self, session: Any, steps: Sequence[StepChange], write: Callable[[], None]) -> None:
         """Let steps happen in a session's transaction: run the hooks around what writes them."""
 
+    def session(self) -> Any:
+        """A new session like those that it governs; where they are async, the sync one inside."""
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether these sessions are async."""
+
     @property
     def store(self) -> Any:
         """What workers ask for deliveries."""

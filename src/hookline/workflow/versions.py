@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,6 +35,7 @@ class Versions:
         self._tables, self._name = tables, name
         self.code, self.editable = code, editable
         self.known: dict[int, Definition] = {}
+        self._checked: WeakSet[Engine] = WeakSet()
         self._kept: WeakKeyDictionary[Engine, set[int]] = WeakKeyDictionary()
         if code is not None:
             self.known[code.version(name)] = code
@@ -47,8 +48,11 @@ class Versions:
             tx: The transaction in which objects begin with it, so that it has to be kept; None if somebody only asks.
 
         Raises:
-            WorkflowStoreError: There is none.
+            WorkflowStoreError: There is none, or the tables are missing; they are looked at once for each engine.
         """
+        if connection.engine not in self._checked:
+            self._tables.check(connection)
+            self._checked.add(connection.engine)
         if self.editable:
             table = self._tables.definitions
             asked = sa.select(table.c.version).where(table.c.name == self._name, table.c.current)

@@ -238,6 +238,19 @@ class Workflow(Flow, Callbacks):
         columns = self.mapper.base_mapper.primary_key
         return sa.select(self.model).where((columns[0] if len(columns) == 1 else sa.tuple_(*columns)).in_(waiting))
 
+    def key_from_text(self, texts: Sequence[str]) -> tuple[Any, ...]:
+        """A key from what somebody has typed.
+
+        Raises:
+            WorkflowDefinitionError: It is none of the model.
+        """
+        columns: Any = self.mapper.base_mapper.primary_key
+        if len(texts) != len(columns):
+            names = ", ".join(column.name for column in columns)
+            raise WorkflowDefinitionError(f"The key of {self.model.__name__} is {names}, not {', '.join(texts)}.")
+        where = f"{self.model.__name__}."
+        return tuple(StateValues(one, where + one.name).value(text) for one, text in zip(columns, texts, strict=True))
+
     def keyed(self, keys: Sequence[tuple[Any, ...]]) -> Any:
         """The condition that a step is one of these objects'."""
         mine = self.tables.key
