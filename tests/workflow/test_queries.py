@@ -92,3 +92,16 @@ def test_a_name_may_be_anything(engine: Any, hooks: Any) -> None:
         session.commit()
         assert session.get(Parcel, 1).status == odd
         assert shipping.of(session.get(Parcel, 1)).history[0].by == "ё"
+
+
+def test_what_waits_is_found_by_an_index(sessions: Any, shipping: Workflow) -> None:
+    with sessions() as session:
+        session.add_all([Parcel() for _ in range(5_000)])
+        session.commit()
+        if postgresql := session.bind.dialect.name == "postgresql":
+            session.execute(text("ANALYZE"))
+            session.execute(text("SET LOCAL enable_seqscan = off"))  # so few rows are read faster without an index
+        query = shipping.awaiting(courier).compile(session.bind, compile_kwargs={"literal_binds": True})
+        asked = f"EXPLAIN {'' if postgresql else 'QUERY PLAN '}{query}".replace("%%", "%")
+        plan = "\n".join(str(row[0 if postgresql else 3]) for row in session.execute(text(asked)))
+        assert "hookline_step_parcel_status_asked" in plan, plan

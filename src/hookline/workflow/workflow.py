@@ -13,10 +13,11 @@ from sqlalchemy.orm.attributes import QueryableAttribute
 from hookline.core.link import End
 from hookline.core.step import Flow, StepChange
 from hookline.errors import WorkflowDefinitionError, WorkflowStoreError
+from hookline.workflow.awaiting import awaiting
 from hookline.workflow.callbacks import Callbacks
 from hookline.workflow.definition import Definition, Draft, State, Transition, as_text
 from hookline.workflow.drawing import mermaid, svg, text
-from hookline.workflow.entries import PENDING, Entry
+from hookline.workflow.entries import Entry
 from hookline.workflow.governing import govern
 from hookline.workflow.migration import Migration, migrate
 from hookline.workflow.progress import Progress
@@ -225,18 +226,7 @@ class Workflow(Flow, Callbacks):
             >>> [parcel.id for parcel in session.scalars(shipping.awaiting(desk).order_by(Parcel.id))]
             [1]
         """
-        steps, approvers, actor = self.tables.steps, self.tables.approvers, self.actor(user)
-        kinds = [("permission", actor.permissions), ("group", actor.groups), ("user", {actor.id}), ("anybody", {""})]
-        given = [
-            sa.and_(approvers.c.kind == kind, approvers.c.who.in_(sorted(names))) for kind, names in kinds if names
-        ]
-        waiting = (
-            sa.select(*self.tables.key)
-            .join_from(steps, approvers, (approvers.c.version == steps.c.version) & (approvers.c.rule == steps.c.rule))
-            .where(steps.c.status == sa.literal_column(f"'{PENDING}'"), sa.or_(*given))
-        )
-        columns = self.mapper.base_mapper.primary_key
-        return sa.select(self.model).where((columns[0] if len(columns) == 1 else sa.tuple_(*columns)).in_(waiting))
+        return awaiting(self, self.actor(user))
 
     def key_from_text(self, texts: Sequence[str]) -> tuple[Any, ...]:
         """A key from what somebody has typed.
