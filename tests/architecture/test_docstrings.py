@@ -43,11 +43,11 @@ def fenced() -> dict[str, tuple[str, list[Block]]]:
 
 
 @pytest.fixture
-def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
-    from .surroundings import surroundings
+def names(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
+    from .surroundings import of_workflows, surroundings
 
     monkeypatch.chdir(tmp_path)
-    with surroundings() as names:
+    with (of_workflows if module.startswith("hookline.workflow") else surroundings)() as names:
         yield names
 
 

@@ -41,6 +41,7 @@ ROOMS = {
     "hookline.sqlalchemy": room(
         "hookline.core", "hookline.errors", theirs=("sqlalchemy", "sqlglot", "msgspec", "psycopg")
     ),
+    "hookline.workflow": room("hookline.core", "hookline.errors", theirs=("sqlalchemy",)),
     # What webhooks and streams need is imported when one is made: see `needed`.
     "hookline.durable": room("hookline", "hookline.core", "hookline.errors", for_types=("httpx", "nats")),
     "hookline.cli": room("hookline", "hookline.core", "hookline.durable", "hookline.errors", theirs=("typer", "rich")),

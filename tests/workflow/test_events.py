@@ -198,6 +198,26 @@ def test_steps_of_a_savepoint_that_is_rolled_back_are_not_told(sessions: Any, ho
     assert [call[4] for call in calls] == ["3", "3"]
 
 
+def test_a_rollback_tells_what_did_not_happen(sessions: Any, hooks: Hooks, shipping: Workflow) -> None:
+    calls = told(hooks, phases=["after_commit", "after_rollback"])
+    with sessions() as session:
+        parcel = parcel_in(session)
+        shipping.of(parcel).approve(desk)
+        session.rollback()
+    assert [call[:2] for call in calls] == [("after_rollback", "approve"), ("after_rollback", "transition")]
+
+
+def test_categories_switch_hooks_of_steps_off(sessions: Any, hooks: Hooks, shipping: Workflow) -> None:
+    calls = told(hooks, phases=["before", "after_commit"], category="mail")
+    with sessions() as session:
+        parcel = parcel_in(session)
+        with hooks.allow_all_but("mail"):
+            shipping.of(parcel).approve(desk)
+        shipping.of(parcel).approve(courier, to="returned")
+        session.commit()
+    assert {call[2] for call in calls} == {"sent"}
+
+
 def test_the_transaction_knows_its_steps(sessions: Any, hooks: Hooks, shipping: Workflow) -> None:
     with sessions() as session:
         parcel = parcel_in(session)

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from hookline import ChoiceError, NotAvailableError, ValidationError
-from hookline.workflow import Entry, Workflow
+from hookline import ChoiceError, Hooks, NotAvailableError, ValidationError
+from hookline.workflow import Entry, Transition, Workflow
 from tests.workflow.parcels import COURIER, SIGNED, Box, Mood, Parcel, Ticket, boss, chosen, courier, desk, nobody
 
 
@@ -132,6 +132,29 @@ def test_two_fields_enums_and_composite_keys(sessions: Any, tickets: Workflow) -
         assert tickets.of(one).available_states(nobody) == [Mood.DONE]
         assert tickets.of(two).history == []
         assert tickets.counts(session) == {Mood.OPEN: 1, Mood.BUSY: 1, Mood.DONE: 0}
+
+
+def test_several_workflows_of_one_model(sessions: Any, hooks: Hooks, tickets: Workflow) -> None:
+    review = Workflow(Ticket.review, initial="asked", transitions=[Transition("asked", "done", COURIER)])
+    hooks.use(review)
+    told: list[Any] = []
+    hooks.add(lambda change: told.append(change.field), "after", "transition", Ticket, name="both")
+    hooks.add(lambda change: told.append("review only"), "after", "transition", Ticket.review, name="one")
+    with sessions() as session:
+        review.create_tables(session.connection())
+        ticket = Ticket(project="a", number=1)
+        session.add(ticket)
+        session.commit()
+        assert (ticket.mood, ticket.review) == (Mood.OPEN, "asked")
+        tickets.of(ticket).approve(boss)
+        review.of(ticket).approve(boss)
+        session.commit()
+        assert (ticket.mood, ticket.review) == (Mood.BUSY, "done")
+        assert len(tickets.of(ticket).history) == len(review.of(ticket).history) == 1
+        assert told == ["mood", "review", "review only"]
+        session.delete(ticket)
+        session.commit()
+        assert session.execute(select(review.tables.steps)).all() == []
 
 
 def test_subclasses_have_the_workflow_of_their_base(sessions: Any, shipping: Workflow) -> None:

@@ -59,7 +59,7 @@ class Progress(Callbacks):
         ('new', ['sent'])
         >>> entry = way.approve(desk)
         >>> parcel.status, entry.by, way.on_final_state
-        ('sent', '7', False)
+        ('sent', '1', False)
     """
 
     def __init__(self, workflow: Workflow, entity: Any) -> None:

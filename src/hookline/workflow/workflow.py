@@ -58,6 +58,7 @@ class Workflow(Flow, Callbacks):
         WorkflowDefinitionError: Something dangles or cannot be reached, or the field cannot hold a state.
 
     Example:
+        >>> from hookline.workflow import Approval, Transition, Workflow
         >>> shipping = Workflow(Parcel.status, initial="new", transitions=[
         ...     Transition("new", "sent", Approval(groups="desk")),
         ...     Transition("sent", "arrived", Approval(groups="courier")),
@@ -222,7 +223,6 @@ class Workflow(Flow, Callbacks):
             user: Whose.
 
         Example:
-            >>> desk = Actor("7", frozenset({"desk"}))
             >>> [parcel.id for parcel in session.scalars(shipping.awaiting(desk).order_by(Parcel.id))]
             [1]
         """
