@@ -12,7 +12,7 @@ import pytest
 
 from .repository import DOCS
 
-FRONT_DOORS = ["hookline", "hookline.sqlalchemy", "hookline.durable", "hookline.registrations"]
+FRONT_DOORS = ["hookline", "hookline.sqlalchemy", "hookline.durable", "hookline.registrations", "hookline.workflow"]
 DIRECTIVE = re.compile(r"^::: (?P<name>[\w.]+)", re.MULTILINE)
 
 
