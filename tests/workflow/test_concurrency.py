@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from hookline import NotAvailableError, ProgressConflictError
+from hookline import ProgressConflictError
 from hookline.workflow import Workflow
 from tests.workflow.parcels import Parcel, boss, courier, desk
 
@@ -33,6 +33,45 @@ def test_who_has_read_before_the_other_wrote_is_told(sessions: Any, shipping: Wo
         second.commit()
 
 
+def test_who_is_late_for_the_last_step_is_told_so(sessions: Any, shipping: Workflow) -> None:
+    with sessions() as session:
+        parcel = Parcel(id=1)
+        session.add(parcel)
+        shipping.of(parcel).approve(desk)
+        session.commit()
+    with sessions() as first, sessions() as second:
+        one, other = first.get(Parcel, 1), second.get(Parcel, 1)
+        second.commit()
+        shipping.of(one).approve(courier, to="arrived")
+        shipping.of(one).approve(boss)
+        first.commit()
+        with pytest.raises(ProgressConflictError, match="'arrived' by now"):
+            shipping.of(other).approve(courier, to="returned")
+
+
+@pytest.mark.parametrize("how", ["first of two", "last"])
+def test_who_waits_for_the_other_is_told(sessions: Any, shipping: Workflow, how: str) -> None:
+    with sessions() as session:
+        parcel = Parcel(id=1)
+        session.add(parcel)
+        shipping.of(parcel).approve(desk)
+        session.commit()
+    with sessions() as first, ThreadPoolExecutor(1) as pool:
+        shipping.of(first.get(Parcel, 1)).approve(courier, to="arrived" if how == "first of two" else "returned")
+
+        def late() -> None:
+            with sessions() as second:
+                shipping.of(second.get(Parcel, 1)).approve(courier, to="returned")
+                second.commit()
+
+        waiting = pool.submit(late)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.5)
+        first.commit()
+        with pytest.raises(ProgressConflictError):
+            waiting.result(timeout=30)
+
+
 @pytest.mark.parametrize("how", ["approve", "jump"])
 def test_of_many_at_once_exactly_one_wins(sessions: Any, shipping: Workflow, how: str) -> None:
     rounds, users = 8, 4
@@ -51,7 +90,7 @@ def test_of_many_at_once_exactly_one_wins(sessions: Any, shipping: Workflow, how
                     way.approve(desk) if how == "approve" else way.jump_to("sent")
                     session.commit()
                     results.append("won")
-                except (ProgressConflictError, NotAvailableError):
+                except ProgressConflictError:
                     session.rollback()
                     results.append("lost")
         return results

@@ -135,3 +135,22 @@ def test_outside_of_sessions_and_rule_books_it_says_what_is_missing() -> None:
         flow.of(Ticket())
     with pytest.raises(WorkflowStoreError, match="is in no session"):
         flow.of(Parcel()).approve(Actor("1"))
+
+
+def test_a_rule_book_that_is_included_brings_its_workflows(engine: Any) -> None:
+    from sqlalchemy.orm import sessionmaker
+
+    from hookline.sqlalchemy import attach
+    from tests.workflow.parcels import Base, desk
+
+    part, whole, flow = Hooks("part"), Hooks("whole"), parcels()
+    part.use(flow)
+    whole.include(part)
+    Base.metadata.create_all(engine)
+    maker = sessionmaker(engine)
+    with attach(whole, maker), maker() as session:
+        parcel = Parcel(id=1)
+        session.add(parcel)
+        flow.of(parcel).approve(desk)
+        session.commit()
+        assert parcel.status == "sent"

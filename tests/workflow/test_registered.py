@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from hookline import ConditionDataError, Hooks, RegistrationError, WorkflowStoreError
+from hookline import ConditionDataError, Hooks, RegistrationError, WorkflowDefinitionError, WorkflowStoreError
 from hookline.registrations import DatabaseRegistrations, MemoryRegistrations
 from hookline.workflow import Workflow
 from tests.workflow.parcels import Mood, Parcel, Ticket, boss, courier, desk, nobody
@@ -142,6 +142,8 @@ def test_where_a_callback_is_kept_must_be_clear(sessions: Any, hooks: Hooks, shi
     hooks.use(other)
     with pytest.raises(WorkflowStoreError, match="several registrations"):
         shipping.hook_post_transition("river")
+    with pytest.raises(WorkflowDefinitionError, match="Did you mean 'sent'"):
+        shipping.hook_post_transition("river", destination_state="snet", registrations=other)
     shipping.hook_post_transition("river", registrations=other)
     assert [row.callback for row in other.list()] == ["river"]
     with pytest.raises(RegistrationError, match="nobody"):

@@ -316,7 +316,7 @@ class Hooks:
         return hook
 
     def include(self, other: Hooks) -> None:
-        """Register all hooks of another rule book here; later additions there do not follow.
+        """Register all hooks of another rule book here, and use its workflows; later additions there do not follow.
 
         A hook keeps the ``bypass`` policy that it was given. One that was given none follows this rule book from now
         on, where it runs for this one.
@@ -324,6 +324,9 @@ class Hooks:
         if other is self:
             raise RegistrationError("A rule book cannot include itself.")
         self._register(list(other))
+        for flow in other.flows.values():
+            self.flows[flow.name] = flow
+            flow.follow(self)
         if other._plan.followed:
             self.follow(*other._plan.followed)
 

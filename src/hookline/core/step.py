@@ -37,6 +37,10 @@ class Flow(ABC):
         """
 
     @abstractmethod
+    def follow(self, book: Hooks) -> None:
+        """Serve a rule book that has its hooks already; `Hooks.include` calls it."""
+
+    @abstractmethod
     def named_by(self, target: object) -> bool:
         """Whether the target of a hook, an attribute of a class, names it."""
 
@@ -60,7 +64,7 @@ class StepChange(Change[Any]):
         flow: The workflow.
         source: The state before, as the field has it.
         destination: The state after; of an approval, the one that its transition leads to.
-        approval: The approval that is given; of a jump, what is kept of it instead.
+        approval: The approval that is given, whose time only the database knows yet; None of a jump.
         by: The id of the user who gives it, as text; None if a jump has nobody.
         user: What was given as the user; None in a worker.
         jump: Whether no approval was needed: `jump_to`, or a write that went around the workflow with its leave.

@@ -59,7 +59,7 @@ class Callbacks:
         given = options.pop("registrations", None)
         registrations = _only(flow.book, flow) if given is None else given
         ends = {"leaves": source, "enters": destination}
-        parts = [{name: flow.values.same(state)} for name, state in ends.items() if state is not None]
+        parts = [{name: flow.state(state)} for name, state in ends.items() if state is not None]
         when = None if not parts else parts[0] if len(parts) == 1 else {"all": parts}
         return registrations.add(callback, phase, event, flow.attribute, instance=instance, when=when, **options)
 

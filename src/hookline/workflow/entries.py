@@ -31,7 +31,7 @@ class Entry:
         iteration: How often the object had been in the source state before.
         completes: Whether the transition happened with it.
         by: The id of the user who gave it, as text.
-        at: When; of one that waits, since when.
+        at: When, by the database's clock; of one that waits, since when; None while it is being given.
         version: The number of the definition.
     """
 

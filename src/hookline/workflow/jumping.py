@@ -76,11 +76,7 @@ def jump(
     for one in jumps:
         definition = ways[one.key].definition
         if one.destination not in definition.states:
-            raise NotAvailableError(
-                f"{flow.model.__name__} {one.key} cannot jump to {one.destination!r}: the definition that it goes by "
-                f"has no such state.{near(one.destination, definition.states)} To let it go by the current one, write "
-                f"workflow.migrate(session, ...)."
-            )
+            raise _no_such_state(flow, one, definition)
         row = adapter.row_at(session, flow.model, one.key)
         assert row is not None
         events = ("transition", "complete") if one.destination in definition.final_states else ("transition",)
@@ -94,6 +90,17 @@ def jump(
             write()
 
     adapter.happen(session, steps, happen)
+
+
+def _no_such_state(flow: Workflow, one: Jump, definition: Definition) -> NotAvailableError:
+    key = one.key[0] if len(one.key) == 1 else one.key
+    refused = f"{flow.model.__name__} {key!r} cannot jump to {one.destination!r}"
+    if any(one.destination in other.states for other in flow.versions.known.values()):
+        return NotAvailableError(
+            f"{refused}: the definition that it goes by has no such state. Let it go by the current one: "
+            f"workflow.migrate(session, ...)."
+        )
+    return NotAvailableError(f"{refused}: there is no such state.{near(one.destination, definition.states)}")
 
 
 def ways_of(flow: Workflow, session: Session, keys: Sequence[Key], *, by_current: bool = False) -> dict[Key, Way]:

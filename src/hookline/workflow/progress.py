@@ -249,6 +249,8 @@ class Progress(Callbacks):
         return entry
 
     def _chosen(self, several: Sequence[_Waiting], actor: Actor, to: Any) -> _Waiting:
+        if not several:
+            self._check_unmoved()
         found = self._available(several, actor, to)
         if len(found) == 1:
             return found[0]
@@ -270,6 +272,16 @@ class Progress(Callbacks):
         for one in several:
             if one.entry.source != self.state:
                 raise self._conflict(f"it is in {one.entry.source!r} by now, and not in {self.state!r} any more")
+
+    def _check_unmoved(self) -> None:
+        """If nothing waits, somebody may have moved the object on while this one waited for its turn."""
+        session, columns = self._session, self._flow.mapper.base_mapper.primary_key
+        mine = (column == value for column, value in zip(columns, self._key or (), strict=True))
+        there = self._flow.connection(session).scalar(sa.select(self._flow.column).where(*mine))
+        if there != self.state:
+            raise self._conflict(f"it is in {there!r} by now, and not in {self.state!r} any more")
+        if self._waiting():
+            raise self._conflict("somebody has approved")
 
     def _write(self, session: Session, several: Sequence[_Waiting], chosen: _Waiting, actor: Actor) -> None:
         flow, rule, entry = self._flow, chosen.rule, chosen.entry

@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import QueryableAttribute
 
 from hookline.core.link import End
 from hookline.core.step import Flow, StepChange
-from hookline.errors import WorkflowDefinitionError, WorkflowStoreError
+from hookline.errors import WorkflowDefinitionError, WorkflowStoreError, near
 from hookline.workflow.awaiting import awaiting
 from hookline.workflow.callbacks import Callbacks
 from hookline.workflow.definition import Definition, Draft, State, Transition, as_text
@@ -99,6 +99,7 @@ class Workflow(Flow, Callbacks):
         self.tables = Tables(table.metadata, table, key, self.column.key)
         self.versions = Versions(self.tables, self.name, code, editable or code is None)
         self.book: Hooks | None = None
+        self._books: list[Hooks] = []
 
     def definition_of(
         self, initial: Any, transitions: Iterable[Transition], states: Iterable[State] = ()
@@ -130,6 +131,11 @@ class Workflow(Flow, Callbacks):
             raise WorkflowStoreError(f"{self!r} belongs to the rule book {self.book.name!r}. Make another for another.")
         govern(self, book)
         self.book = book
+        self.follow(book)
+
+    def follow(self, book: Hooks) -> None:
+        """Serve a rule book that has its hooks already; `Hooks.include` calls it."""
+        self._books.append(book)
 
     def named_by(self, target: object) -> bool:
         """Whether the target of a hook names its field."""
@@ -165,13 +171,25 @@ class Workflow(Flow, Callbacks):
         """
         if self.book is None:
             raise WorkflowStoreError(f"No rule book uses {self!r}. Write hooks.use(workflow) first.")
-        for adapter in self.book.adapters:
+        for adapter in (one for book in self._books for one in book.adapters):
             if adapter.begin(session):
                 return adapter
         raise WorkflowStoreError(
             f"{self!r} belongs to the rule book {self.book.name!r}, which does not govern this session: "
             f"write attach(hooks, SessionLocal)."
         )
+
+    def state(self, given: Any) -> Any:
+        """A state as the field has it.
+
+        Raises:
+            WorkflowDefinitionError: No definition that this process knows has it.
+        """
+        text, known = self.values.text(given), self.versions.known.values()
+        if known and not any(text in one.states for one in known):
+            names = {name for one in known for name in one.states}
+            raise WorkflowDefinitionError(f"{self.name!r} has no state {text!r}.{near(text, names)}")
+        return self.values.value(text)
 
     def connection(self, session: Session) -> sa.Connection:
         """The connection by which a session writes the model."""
