@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Barrier
 from typing import Any
 
@@ -65,8 +65,11 @@ def test_who_waits_for_the_other_is_told(sessions: Any, shipping: Workflow, how:
                 second.commit()
 
         waiting = pool.submit(late)
-        with pytest.raises(TimeoutError):
-            waiting.result(timeout=0.5)
+        if first.bind.dialect.name == "postgresql":  # SQLite tells who has read that somebody else writes, at once
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+        else:
+            wait([waiting], timeout=30)
         first.commit()
         with pytest.raises(ProgressConflictError):
             waiting.result(timeout=30)
@@ -85,8 +88,12 @@ def test_of_many_at_once_exactly_one_wins(sessions: Any, shipping: Workflow, how
         for number in range(rounds):
             barrier.wait()
             with sessions() as session:
+                parcel = session.get(Parcel, number)
+                if parcel.status == "sent":  # it came too late even to read
+                    results.append("late")
+                    continue
                 try:
-                    way = shipping.of(session.get(Parcel, number))
+                    way = shipping.of(parcel)
                     way.approve(desk) if how == "approve" else way.jump_to("sent")
                     session.commit()
                     results.append("won")

@@ -377,6 +377,8 @@ class Draft:
         """Add a transition, or give it other approvals."""
         pair = self._text(source), self._text(destination)
         self._transitions[pair] = Transition(*pair, approvals, label)  # type: ignore[arg-type]
+        for end in pair:
+            self._states.setdefault(end, State(end))
 
     def remove_transition(self, source: Any, destination: Any) -> None:
         """Remove a transition.
@@ -396,10 +398,6 @@ class Draft:
         Raises:
             WorkflowDefinitionError: Something dangles, or cannot be reached.
         """
-        for one in self._transitions.values():
-            for end in (one.source, one.destination):
-                if end not in self._states:
-                    self._states[end] = State(end)
         return Definition(self._initial, self._transitions.values(), self._states.values())
 
 

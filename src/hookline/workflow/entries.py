@@ -16,6 +16,9 @@ JUMPED: Final = "jumped"
 MOVED: Final = "moved"
 """It waited under a definition that the object has left."""
 
+RESTS: Final = "rests"
+"""No approval at all: it says by which definition an object goes that began in a final state, or was moved into one."""
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -44,7 +44,7 @@ class Way(NamedTuple):
     Attributes:
         version: The number of its definition.
         definition: The definition.
-        iterations: By state, how often it has been there.
+        iterations: By state, how often it has waited there.
     """
 
     version: int
@@ -109,11 +109,12 @@ def ways_of(flow: Workflow, session: Session, keys: Sequence[Key], *, by_current
     found: dict[Key, tuple[int, dict[str, int]]] = {}
     for some in _chunks(keys):
         last = sa.func.max(steps.c.id)
-        asked = sa.select(*key, steps.c.source, sa.func.max(steps.c.iteration), last).where(flow.keyed(some))
+        waited = sa.func.max(sa.case((steps.c.rule.is_not(None), steps.c.iteration)))
+        asked = sa.select(*key, steps.c.source, waited, last).where(flow.keyed(some))
         seen: dict[Key, tuple[int, dict[str, int]]] = {}
         for *values, source, iteration, number in connection.execute(asked.group_by(*key, steps.c.source)):
             latest, iterations = seen.get(tuple(values), (0, {}))
-            iterations[source] = iteration + 1
+            iterations[source] = 0 if iteration is None else iteration + 1
             seen[tuple(values)] = max(latest, number), iterations
         numbers = [number for number, _ in seen.values()]
         versions = sa.select(steps.c.id, steps.c.version).where(steps.c.id.in_(numbers))
@@ -140,7 +141,7 @@ def _write(flow: Workflow, session: Session, jumps: Sequence[Jump], ways: dict[K
         connection.execute(sa.update(steps).where(waits).values(status=CANCELLED, at=sa.func.current_timestamp()))
         for one in some:
             way, key = ways[one.key], dict(zip(names, one.key, strict=True))
-            visited = way.iterations.get(one.source, 1) - 1
+            visited = max(way.iterations.get(one.source, 0) - 1, 0)
             done = {
                 "version": way.version, "rule": None, "source": one.source, "destination": one.destination,
                 "position": 0, "iteration": visited, "status": JUMPED, "completes": True, "by": by,

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from hookline.workflow.allowed import allowing
 from hookline.workflow.entries import MOVED, PENDING
-from hookline.workflow.jumping import Jump, jump
-from hookline.workflow.starting import Row, waiting, write_rows
+from hookline.workflow.jumping import Jump, jump, ways_of
+from hookline.workflow.starting import stay, waiting, write_rows
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -72,10 +72,10 @@ def migrate(
     for key, (state, waits) in _under_way(flow, connection, version, where).items():
         if state in definition.states:
             rules, restarted = _rules(flow, connection, definition, state, waits)
-            iteration = waits[0].iteration if waits else 0
-            fresh: list[Row] = [waiting(rule, version, iteration) for rule in rules]
-            if not fresh and not waits:
+            if not rules and not waits:
                 continue
+            iteration = waits[0].iteration if waits else _waited(flow, session, key, state)
+            fresh = [waiting(rule, version, iteration) for rule in rules] or stay(definition, version, state)
             rows += [dict(zip(names, key, strict=True)) | row for row in fresh]
             done.moved += 1
             done.restarted += restarted
@@ -132,6 +132,11 @@ def _rules(
     if rule is None or rule.transition.approvals[: row.position] != before[: row.position]:
         return first, True
     return [rule], False
+
+
+def _waited(flow: Workflow, session: Session, key: tuple[Any, ...], state: str) -> int:
+    """How often an object has waited in a state before, in which it waits for nothing now."""
+    return ways_of(flow, session, [key])[key].iterations.get(state, 0)
 
 
 def _write_states(flow: Workflow, session: Session, jumps: Sequence[Jump]) -> None:

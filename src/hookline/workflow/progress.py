@@ -17,7 +17,7 @@ from hookline.errors import ChoiceError, NotAvailableError, ProgressConflictErro
 from hookline.workflow.allowed import allowing
 from hookline.workflow.callbacks import Callbacks
 from hookline.workflow.definition import Definition, Rule
-from hookline.workflow.entries import APPROVED, CANCELLED, PENDING, Entry
+from hookline.workflow.entries import APPROVED, CANCELLED, PENDING, RESTS, Entry
 from hookline.workflow.jumping import Jump, jump
 from hookline.workflow.starting import waiting, write_rows
 
@@ -119,7 +119,7 @@ class Progress(Callbacks):
     @property
     def history(self) -> list[Entry]:
         """What was approved, cancelled or jumped so far, in order."""
-        return [entry for entry in self._entries() if entry.status != PENDING]
+        return [entry for entry in self._entries() if entry.status not in (PENDING, RESTS)]
 
     @property
     def recent_approval(self) -> Entry | None:
@@ -184,7 +184,7 @@ class Progress(Callbacks):
         connection = self._flow.connection(session)
         others, kept = steps.alias(), self._flow.tables.definitions
         again = sa.select(sa.func.coalesce(sa.func.max(others.c.iteration) + 1, 0)).where(
-            *self._mine(others), others.c.source == steps.c.destination
+            *self._mine(others), others.c.source == steps.c.destination, others.c.rule.is_not(None)
         )
         text = sa.select(kept.c.definition).where(kept.c.version == steps.c.version)
         unknown = sa.case((steps.c.version.in_(sorted(versions.known)), None), else_=text.scalar_subquery())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from hookline.workflow.definition import Definition, Rule
-from hookline.workflow.entries import PENDING
+from hookline.workflow.entries import PENDING, RESTS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -30,6 +30,16 @@ def waiting(rule: Rule, version: int, iteration: int = 0) -> Row:
     }  # fmt: skip
 
 
+def stay(definition: Definition, version: int, state: str, iteration: int = 0) -> list[Row]:
+    """The rows of an object that comes into a state, but for the object: what it waits for, or that it rests there."""
+    waits = [waiting(rule, version, iteration) for rule in definition.first_rules(state)]
+    rests = {
+        "version": version, "rule": None, "source": state, "destination": state, "position": 0,
+        "iteration": iteration, "status": RESTS, "completes": False, "by": None,
+    }  # fmt: skip
+    return waits or [rests]
+
+
 def begin(
     flow: Workflow, connection: sa.Connection, version: int, definition: Definition,
     objects: Iterable[tuple[tuple[Any, ...], str]],
@@ -49,7 +59,7 @@ def begin(
     for key, state in objects:
         its = templates.get(state)
         if its is None:
-            its = templates[state] = [waiting(rule, version) for rule in definition.first_rules(state)]
+            its = templates[state] = stay(definition, version, state)
         rows += [dict(zip(names, key, strict=True)) | row for row in its]
     write_rows(flow, connection, rows)
 
@@ -69,10 +79,9 @@ def start(flow: Workflow, session: Session) -> dict[Any, int]:
     column, key, value = flow.column, list(flow.mapper.base_mapper.primary_key), flow.values.value
     same_object = sa.and_(*(mine == its for mine, its in zip(tables.key, key, strict=True)))
     fresh = ~sa.exists().where(same_object).correlate(column.table)
-    leaving = [value(state) for state in definition.states if definition.first_rules(state)]
-    query = sa.select(*key, column).where(fresh, column.in_(leaving)).limit(_CHUNK)
+    known = [value(state) for state in definition.states]
+    query = sa.select(*key, column).where(fresh, column.in_(known)).limit(_CHUNK)
     while found := connection.execute(query).all():
         begin(flow, connection, version, definition, ((tuple(row[:-1]), flow.values.text(row[-1])) for row in found))
-    known = [value(state) for state in definition.states]
     strangers = sa.select(column, sa.func.count()).where(fresh, column.not_in(known) | column.is_(None))
     return {row[0]: row[1] for row in connection.execute(strangers.group_by(column))}

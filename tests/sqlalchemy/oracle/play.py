@@ -166,6 +166,9 @@ class Play(RuleBasedStateMachine):
             gc.collect()  # objects of rows that are gone; their keys may be given to other rows
             self.sync_session.expire_all()  # SQLAlchemy takes what was loaded in a savepoint for true after its end
             self.load()
+            for one in list(self.sync_session):
+                if inspect(one).expired:  # held by the traceback of an error, say: another row may be given its key
+                    self.sync_session.expunge(one)
 
     def alive(self, *models: type) -> list[Any]:
         """Entities that a user may still write to."""

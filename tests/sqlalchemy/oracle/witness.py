@@ -102,7 +102,7 @@ class Witness:
             steps = [step for change in self.steps for step in as_differences([change])]
             same("steps (net=False)", _row_by_row(steps), _row_by_row(self.ledger.page.steps))
         else:
-            moved = ((change.model, *keys(change)) for change in self.rows)
+            moved = ((change.model, *keys(change)) for change in self.steps)
             self.ledger.page.renamed = [
                 (m, old[1], new[1]) for m, old, new in moved if old is not None and new is not None and old != new
             ]

@@ -135,5 +135,5 @@ class Stage:
     def kept(self) -> dict[int, int]:
         """By object, how many rows there are of its way."""
         steps, (key,) = self.flow.tables.steps, self.flow.tables.key
-        found = self.session.execute(select(key, func.count(steps.c.id)).group_by(key))
+        found = self.session.execute(select(key, func.count(steps.c.id)).where(steps.c.status != "rests").group_by(key))
         return {row[0]: row[1] for row in found}
