@@ -35,7 +35,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
-from hookline import BypassError, Hooks, UnhookedWriteWarning
+from hookline import BypassError, Hooks, UnhookedWriteWarning, becomes, changed, from_user
 from hookline.sqlalchemy import attach
 from hookline.sqlalchemy.attachment import Attachment
 from hookline.sqlalchemy.reading import text as reading
@@ -189,6 +189,18 @@ def test_executemany_of_driver_sql_warns_once(hooks: Hooks, session: Session, en
             f"INSERT INTO person (id, kind, age) VALUES ({mark}, 'person', {mark})", [(1, 1), (2, 2), (3, 3)]
         )
     assert len(session.scalars(select(Person)).all()) == 3
+
+
+def test_an_update_of_other_fields_than_a_condition_waits_for_passes(hooks: Hooks, session: Session) -> None:
+    hooks.add(nothing, "check", "update", Person, when=changed("age") & from_user(), name="both")
+    hooks.add(nothing, "check", "update", Person, when=changed("age") | becomes("kind", "guest"), name="either")
+    hooks.add(nothing, "check", "update", Person, when=changed("boss"), name="relation")
+    hooks.add(nothing, "check", "update", Person, when=~changed("age"), name="unknown")
+    with around("both, either, unknown", "either, unknown", "relation, unknown", "unknown"):
+        session.execute(text(UPDATE))
+        session.execute(text("UPDATE person SET kind = 'guest'"))
+        session.execute(text("UPDATE person SET BOSS_ID = NULL"))
+        session.execute(text("UPDATE person SET id = 1 WHERE id < 0"))
 
 
 def test_what_concerns_no_hook_passes(hooks: Hooks, session: Session, engine: Engine) -> None:
