@@ -18,7 +18,7 @@ class Base(DeclarativeBase):
 class Parcel(Base):
     __tablename__ = "parcel"
     id: Mapped[int] = mapped_column(primary_key=True)
-    status: Mapped[str] = mapped_column(default=None)
+    status: Mapped[str | None]
     kind: Mapped[str] = mapped_column(default="parcel")
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "parcel"}
 

@@ -48,7 +48,7 @@ def test_objects_that_were_there_before_the_workflow_begin_where_they_are(engine
     from tests.workflow.parcels import Base
 
     Base.metadata.create_all(engine)
-    states = ["new", "sent", "arrived", "lost", "strange"]
+    states = [None, "sent", "arrived", "lost", "strange"]
     with engine.begin() as connection:
         rows = [{"id": number, "status": states[number % 5], "kind": "parcel"} for number in range(25_000)]
         connection.execute(Parcel.__table__.insert(), rows)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from hookline.core.step import StepChange
 from hookline.errors import NotAvailableError, near
-from hookline.workflow.entries import CANCELLED, JUMPED, PENDING
+from hookline.workflow.entries import CANCELLED, JUMPED, MOVED, PENDING, RESTS
 from hookline.workflow.starting import Row, waiting, write_rows
 
 if TYPE_CHECKING:
@@ -44,12 +44,18 @@ class Way(NamedTuple):
     Attributes:
         version: The number of its definition.
         definition: The definition.
-        iterations: By state, how often it has waited there.
+        waited: By state, how often it has waited there.
+        iteration: That of its stay, if it waits, or came to rest where it had waited; None if it does neither.
     """
 
     version: int
     definition: Definition
-    iterations: dict[str, int]
+    waited: dict[str, int]
+    iteration: int | None
+
+    def iteration_in(self, state: str) -> int:
+        """How often it had been waiting in the state in which it is, before it came there."""
+        return self.waited.get(state, 0) if self.iteration is None else self.iteration
 
 
 def jump(
@@ -106,29 +112,28 @@ def _no_such_state(flow: Workflow, one: Jump, definition: Definition) -> NotAvai
 def ways_of(flow: Workflow, session: Session, keys: Sequence[Key], *, by_current: bool = False) -> dict[Key, Way]:
     """Where objects are on their ways; those that have none yet begin by the current definition."""
     connection, steps, key = flow.connection(session), flow.tables.steps, flow.tables.key
-    found: dict[Key, tuple[int, dict[str, int]]] = {}
+    waited: dict[Key, dict[str, int]] = {}
+    last: dict[int, Key] = {}
     for some in _chunks(keys):
-        last = sa.func.max(steps.c.id)
-        waited = sa.func.max(sa.case((steps.c.rule.is_not(None), steps.c.iteration)))
-        asked = sa.select(*key, steps.c.source, waited, last).where(flow.keyed(some))
-        seen: dict[Key, tuple[int, dict[str, int]]] = {}
-        for *values, source, iteration, number in connection.execute(asked.group_by(*key, steps.c.source)):
-            latest, iterations = seen.get(tuple(values), (0, {}))
-            iterations[source] = 0 if iteration is None else iteration + 1
-            seen[tuple(values)] = max(latest, number), iterations
-        numbers = [number for number, _ in seen.values()]
-        versions = sa.select(steps.c.id, steps.c.version).where(steps.c.id.in_(numbers))
-        by_number = {row.id: row.version for row in connection.execute(versions)}
-        found |= {one: (by_number[number], iterations) for one, (number, iterations) in seen.items()}
-    ways = {
-        one: Way(version, flow.versions.get(connection, version), iterations)
-        for one, (version, iterations) in found.items()
-        if not by_current
-    }
-    if len(ways) < len(keys):
-        version, definition = flow.versions.current(connection, flow.adapter_of(session).transaction(session))
-        for one in keys:
-            ways.setdefault(one, Way(version, definition, found[one][1] if one in found else {}))
+        iteration = sa.func.max(sa.case((steps.c.rule.is_not(None), steps.c.iteration)))
+        asked = sa.select(*key, steps.c.source, iteration, sa.func.max(steps.c.id)).where(flow.keyed(some))
+        latest: dict[Key, int] = {}
+        for *values, source, highest, number in connection.execute(asked.group_by(*key, steps.c.source)):
+            one = tuple(values)
+            waited.setdefault(one, {})[source] = 0 if highest is None else highest + 1
+            latest[one] = max(latest.get(one, 0), number)
+        last |= {number: one for one, number in latest.items()}
+    current = None
+    if by_current or len(last) < len(keys):
+        current = flow.versions.current(connection, flow.adapter_of(session).transaction(session))
+    ways = {one: Way(*current, {}, None) for one in keys} if current is not None else {}
+    for numbers in _chunks(list(last)):
+        for row in connection.execute(sa.select(steps).where(steps.c.id.in_(numbers))):
+            one = last[row.id]
+            its = current if by_current else None
+            version, definition = its or (row.version, flow.versions.get(connection, row.version))
+            stays = row.iteration if row.status in (PENDING, RESTS, MOVED) else None
+            ways[one] = Way(version, definition, waited[one], stays)
     return ways
 
 
@@ -141,12 +146,11 @@ def _write(flow: Workflow, session: Session, jumps: Sequence[Jump], ways: dict[K
         connection.execute(sa.update(steps).where(waits).values(status=CANCELLED, at=sa.func.current_timestamp()))
         for one in some:
             way, key = ways[one.key], dict(zip(names, one.key, strict=True))
-            visited = max(way.iterations.get(one.source, 0) - 1, 0)
             done = {
                 "version": way.version, "rule": None, "source": one.source, "destination": one.destination,
-                "position": 0, "iteration": visited, "status": JUMPED, "completes": True, "by": by,
+                "position": 0, "iteration": way.iteration_in(one.source), "status": JUMPED, "completes": True, "by": by,
             }  # fmt: skip
-            iteration = way.iterations.get(one.destination, 0)
+            iteration = way.waited.get(one.destination, 0)
             fresh = [waiting(rule, way.version, iteration) for rule in way.definition.first_rules(one.destination)]
             rows += [key | row for row in (done, *fresh)]
     write_rows(flow, connection, rows)

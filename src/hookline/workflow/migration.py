@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from hookline.workflow.allowed import allowing
 from hookline.workflow.entries import MOVED, PENDING
 from hookline.workflow.jumping import Jump, jump, ways_of
-from hookline.workflow.starting import stay, waiting, write_rows
+from hookline.workflow.starting import stay, waiting, write_rows, write_state
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -69,13 +68,15 @@ def migrate(
     done, rows, leaving = Migration(), [], []
     jumps: list[Jump] = []
     names = [column.name for column in flow.tables.key]
-    for key, (state, waits) in _under_way(flow, connection, version, where).items():
+    under_way = _under_way(flow, connection, version, where)
+    ways = ways_of(flow, session, [key for key, (_, waits) in under_way.items() if not waits])
+    for key, (state, waits) in under_way.items():
         if state in definition.states:
             rules, restarted = _rules(flow, connection, definition, state, waits)
             if not rules and not waits:
                 continue
-            iteration = waits[0].iteration if waits else _waited(flow, session, key, state)
-            fresh = [waiting(rule, version, iteration) for rule in rules] or stay(definition, version, state)
+            iteration = waits[0].iteration if waits else ways[key].iteration_in(state)
+            fresh = [waiting(rule, version, iteration) for rule in rules] or stay(definition, version, state, iteration)
             rows += [dict(zip(names, key, strict=True)) | row for row in fresh]
             done.moved += 1
             done.restarted += restarted
@@ -134,21 +135,9 @@ def _rules(
     return [rule], False
 
 
-def _waited(flow: Workflow, session: Session, key: tuple[Any, ...], state: str) -> int:
-    """How often an object has waited in a state before, in which it waits for nothing now."""
-    return ways_of(flow, session, [key])[key].iterations.get(state, 0)
-
-
 def _write_states(flow: Workflow, session: Session, jumps: Sequence[Jump]) -> None:
-    adapter = flow.adapter_of(session)
-    key = flow.mapper.base_mapper.primary_key
     by_state: dict[str, list[tuple[Any, ...]]] = {}
     for one in jumps:
         by_state.setdefault(one.destination, []).append(one.key)
     for state, keys in by_state.items():
-        writes = [(adapter.identity(flow.model, one), state) for one in keys]
-        with allowing(flow, adapter.transaction(session), writes):
-            for start in range(0, len(keys), _CHUNK):
-                some = keys[start : start + _CHUNK]
-                mine = key[0].in_([one[0] for one in some]) if len(key) == 1 else sa.tuple_(*key).in_(some)
-                session.execute(sa.update(flow.model).where(mine).values({flow.field: flow.values.value(state)}))
+        write_state(flow, session, state, keys)

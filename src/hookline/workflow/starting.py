@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from hookline.workflow.allowed import allowing
 from hookline.workflow.definition import Definition, Rule
 from hookline.workflow.entries import PENDING, RESTS
 
@@ -19,6 +20,9 @@ Row = dict[str, Any]
 
 _CHUNK: Final = 10_000
 """Objects that begin at once."""
+
+_KEYS: Final = 500
+"""Keys in a statement."""
 
 
 def waiting(rule: Rule, version: int, iteration: int = 0) -> Row:
@@ -70,6 +74,16 @@ def write_rows(flow: Workflow, connection: sa.Connection, rows: Sequence[Row]) -
         connection.execute(sa.insert(flow.tables.steps).inline().values(at=sa.func.current_timestamp()), rows)
 
 
+def write_state(flow: Workflow, session: Session, state: str, keys: Sequence[tuple[Any, ...]]) -> None:
+    """Put objects into a state, as the workflow itself does it; with the hooks of any statement."""
+    adapter, key = flow.adapter_of(session), flow.mapper.base_mapper.primary_key
+    with allowing(flow, adapter.transaction(session), [(adapter.identity(flow.model, one), state) for one in keys]):
+        for start in range(0, len(keys), _KEYS):
+            some = keys[start : start + _KEYS]
+            mine = key[0].in_([one[0] for one in some]) if len(key) == 1 else sa.tuple_(*key).in_(some)
+            session.execute(sa.update(flow.model).where(mine).values({flow.field: flow.values.value(state)}))
+
+
 def start(flow: Workflow, session: Session) -> dict[Any, int]:
     """Let objects begin that are not under way: see `Workflow.start`."""
     session.flush()
@@ -79,9 +93,11 @@ def start(flow: Workflow, session: Session) -> dict[Any, int]:
     column, key, value = flow.column, list(flow.mapper.base_mapper.primary_key), flow.values.value
     same_object = sa.and_(*(mine == its for mine, its in zip(tables.key, key, strict=True)))
     fresh = ~sa.exists().where(same_object).correlate(column.table)
+    stateless = sa.select(*key).where(fresh, column.is_(None))
+    write_state(flow, session, definition.initial, [tuple(row) for row in connection.execute(stateless)])
     known = [value(state) for state in definition.states]
     query = sa.select(*key, column).where(fresh, column.in_(known)).limit(_CHUNK)
     while found := connection.execute(query).all():
         begin(flow, connection, version, definition, ((tuple(row[:-1]), flow.values.text(row[-1])) for row in found))
-    strangers = sa.select(column, sa.func.count()).where(fresh, column.not_in(known) | column.is_(None))
+    strangers = sa.select(column, sa.func.count()).where(fresh, column.not_in(known))
     return {row[0]: row[1] for row in connection.execute(strangers.group_by(column))}

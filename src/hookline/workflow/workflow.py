@@ -273,7 +273,8 @@ class Workflow(Flow, Callbacks):
     def start(self, session: Session) -> dict[Any, int]:
         """Let objects begin that were there before the workflow was: in whichever of its states they are.
 
-        Set at a time: a few statements, whatever the number of objects. Those that are under way are left alone.
+        Those without a state are put into the initial one. Set at a time: a few statements, whatever the number of
+        objects. Those that are under way are left alone.
 
         Returns:
             By state, how many objects there are that could not begin, because the definition does not have it.
