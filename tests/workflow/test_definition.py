@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hookline import Hooks, WorkflowDefinitionError, WorkflowStoreError
-from hookline.workflow import Actor, Approval, Definition, State, Transition, Workflow, actor_of
+from hookline.workflow import Actor, Approval, Definition, State, Transition, Workflow, actor_of, users_of
 from tests.workflow.parcels import SHIPPING, Mood, Parcel, Ticket, moods, parcels
 
 
@@ -118,6 +118,8 @@ def test_who_somebody_is() -> None:
     with pytest.raises(WorkflowStoreError, match="has no id"):
         actor_of("ann")
     assert Approval(users=[User()]) == Approval(users="7")
+    with pytest.raises(WorkflowStoreError, match=r"has no 'teams'\. Say how users are read"):
+        users_of(groups="teams")(User())
 
 
 def test_the_workflow_is_drawn() -> None:

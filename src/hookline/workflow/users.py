@@ -91,16 +91,26 @@ def users_of(
     def read(user: Any) -> Actor:
         if isinstance(user, Actor):
             return user
-        member_of = list(getattr(user, groups)) if groups else []
-        may = list(getattr(user, permissions)) if permissions else []
+        member_of = list(_of(user, groups)) if groups else []
+        may = list(_of(user, permissions)) if permissions else []
         if groups_permissions:
-            may += [one for group in member_of for one in getattr(group, groups_permissions)]
-        return Actor(str(getattr(user, identity)), _named(member_of, group_name), _named(may, permission_name))
+            may += [one for group in member_of for one in _of(group, groups_permissions)]
+        return Actor(str(_of(user, identity)), _named(member_of, group_name), _named(may, permission_name))
 
     return read
+
+
+def _of(owner: Any, attribute: str) -> Any:
+    try:
+        return getattr(owner, attribute)
+    except AttributeError:
+        raise WorkflowStoreError(
+            f"{owner!r} has no {attribute!r}. Say how users are read: users_of(identity=.., groups=.., "
+            f"permissions=..); None for what there is not."
+        ) from None
 
 
 def _named(several: Any, attribute: str = "name") -> frozenset[str]:
     if callable(several):  # as Django has it
         several = several()
-    return frozenset(one if isinstance(one, str) else str(getattr(one, attribute)) for one in several or ())
+    return frozenset(one if isinstance(one, str) else str(_of(one, attribute)) for one in several or ())
