@@ -75,6 +75,19 @@ def test_who_waits_for_the_other_is_told(sessions: Any, shipping: Workflow, how:
             waiting.result(timeout=30)
 
 
+def test_what_a_serializable_transaction_is_refused_is_told_likewise(sessions: Any, shipping: Workflow) -> None:
+    with sessions() as session:
+        session.add(Parcel(id=1))
+        session.commit()
+    strict = sessions.kw["bind"].execution_options(isolation_level="SERIALIZABLE")
+    with sessions() as first, sessions(bind=strict) as second:
+        other = second.get(Parcel, 1)  # its snapshot is taken
+        shipping.of(first.get(Parcel, 1)).approve(desk)
+        first.commit()
+        with pytest.raises(ProgressConflictError, match="another transaction is writing it"):
+            shipping.of(other).approve(desk)
+
+
 @pytest.mark.parametrize("how", ["approve", "jump"])
 def test_of_many_at_once_exactly_one_wins(sessions: Any, shipping: Workflow, how: str) -> None:
     rounds, users = 8, 4
