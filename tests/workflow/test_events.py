@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from hookline import Hooks, StepChange, ValidationError, approved_by, enters, leaves
 from hookline.errors import AsyncHookError, TargetError
@@ -91,6 +92,32 @@ def test_before_and_check_refuse_and_nothing_is_written(sessions: Any, hooks: Ho
         assert shipping.of(parcel).available_states(desk) == ["sent"]
 
 
+@pytest.mark.parametrize("how", ["approve", "jump"])
+def test_what_hooks_of_the_row_refuse_leaves_nothing(sessions: Any, hooks: Hooks, shipping: Workflow, how: str) -> None:
+    calls = told(hooks, phases=["after_commit"])
+    refusing = True
+
+    @hooks.check("update", Parcel)
+    def not_now(change: Any) -> None:
+        if refusing:
+            raise ValidationError(change.entity, {"status": "not now"})
+
+    with sessions() as session:
+        parcel = parcel_in(session)
+        way = shipping.of(parcel)
+        before = session.execute(select(shipping.tables.steps)).all()
+        with pytest.raises(ValidationError, match="not now"):
+            way.approve(desk) if how == "approve" else way.jump_to("lost")
+        assert parcel.status == "new"
+        session.commit()  # nobody is made to roll back
+        assert session.execute(select(shipping.tables.steps)).all() == before
+        assert calls == []
+        refusing = False
+        way.approve(desk) if how == "approve" else way.jump_to("lost")
+        session.commit()
+        assert parcel.status == ("sent" if how == "approve" else "lost")
+
+
 def test_conditions(sessions: Any, hooks: Hooks, shipping: Workflow) -> None:
     calls = told(hooks, phases=["after"], when=leaves("new") & enters("sent") & approved_by(desk))
     others = []
@@ -163,6 +190,30 @@ def test_what_hooks_can_ask_for(sessions: Any, hooks: Hooks, shipping: Workflow)
         assert (asked["field_name"], asked["transition_approval"]) == ("status", entry)
         assert asked["later"].id == 1
         assert asked["later"] is not parcel
+
+
+def test_hooks_may_ask_and_go_on(sessions: Any, hooks: Hooks, shipping: Workflow) -> None:
+    asked: list[Any] = []
+
+    @hooks.check("update", Parcel)
+    def ask(entity: Parcel) -> None:
+        way = shipping.of(entity)
+        asked.append((way.available_states(boss), len(way.history), way.definition == shipping.definition))
+
+    @hooks.after("transition", Parcel.status, when=enters("returned"))
+    def send_again(entity: Parcel) -> None:
+        shipping.of(entity).approve(desk)
+
+    with sessions() as session:
+        parcel = parcel_in(session)
+        parcel.kind = "parcel"
+        shipping.of(parcel).approve(desk)
+        shipping.of(parcel).approve(courier, to="returned")
+        session.commit()
+        assert parcel.status == "sent"
+        assert [one.destination for one in shipping.of(parcel).history if one.completes] == ["sent", "returned", "sent"]
+    assert all(same for _, _, same in asked)
+    assert len(asked) == 3
 
 
 def test_what_a_step_writes_has_it_as_its_cause(

@@ -91,9 +91,9 @@ def jump(
             steps.append(StepChange(event, flow, row, source, destination, by=by, user=user, jump=True))
 
     def happen() -> None:
-        _write(flow, session, jumps, ways, by)
-        if write is not None:
+        if write is not None:  # what hooks of the row refuse must leave nothing
             write()
+        _write(flow, session, jumps, ways, by)
 
     adapter.happen(session, steps, happen)
 

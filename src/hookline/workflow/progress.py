@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, object_session
 
 from hookline.core.step import StepChange
@@ -195,7 +195,6 @@ class Progress(Callbacks):
         )
         if locked:
             query = query.with_for_update(of=steps)
-        session.flush()
         found = []
         for row in connection.execute(query).all():
             if row.version not in versions.known and row.text is not None:
@@ -227,6 +226,7 @@ class Progress(Callbacks):
         """
         flow, session, actor = self._flow, self._session, self._flow.actor(user)
         adapter = flow.adapter_of(session)
+        session.flush()
         with self._conflicts():
             several = self._waiting(locked=True)
         self._check_fresh(several)
@@ -307,7 +307,24 @@ class Progress(Callbacks):
             return
         first = definition.first_rules(rule.transition.destination)
         write_rows(flow, connection, [key | waiting(one, entry.version, chosen.iteration) for one in first])
-        self._set_state(session, entry.destination)
+        try:
+            self._set_state(session, entry.destination)
+        except Exception:  # hooks of the row have refused: nothing must be left of the approval
+            self._take_back(session, several)
+            raise
+
+    def _take_back(self, session: Session, several: Sequence[_Waiting]) -> None:
+        """Let the object wait as it did."""
+        steps = self._flow.tables.steps
+        numbers = [one.entry.id for one in several]
+        fresh = sa.delete(steps).where(*self._mine(steps), steps.c.status == PENDING, steps.c.id.not_in(numbers))
+        again = sa.update(steps).where(steps.c.id == sa.bindparam("number"))
+        as_before: dict[str, Any] = {"status": PENDING, "by": None, "completes": False, "at": sa.bindparam("since")}
+        since = [{"number": one.entry.id, "since": one.entry.at} for one in several]
+        with suppress(SQLAlchemyError):  # the transaction is lost, and everything with it
+            connection = self._flow.connection(session)
+            connection.execute(fresh)
+            connection.execute(again.values(as_before), since)
 
     def jump_to(self, state: Any, user: Any = None) -> None:
         """Put the object into a state, whatever the transitions and approvals; hooks run as for any transition.
@@ -351,7 +368,12 @@ class Progress(Callbacks):
         assert row is not None
         with allowing(flow, adapter.transaction(session), [(row.identity, flow.values.text(value))]):
             setattr(self._entity, flow.field, value)
-            session.flush()
+            try:
+                session.flush()
+            except Exception:
+                with suppress(SQLAlchemyError):
+                    session.expire(self._entity, [flow.field])
+                raise
         if flow.relationship is not None:
             session.expire(self._entity, [flow.relationship])
 
