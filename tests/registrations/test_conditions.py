@@ -15,10 +15,10 @@ from tests.registrations.conftest import House
 from tests.registrations.schema import Consignment, Speed
 
 
-@data_condition("enters")
-def enters(given: Any, about: About) -> Condition:
+@data_condition("arrives at")
+def arrives(given: Any, about: About) -> Condition:
     if not isinstance(given, str):
-        raise ConditionDataError(f"'enters' takes a state, not {given!r}.")
+        raise ConditionDataError(f"'arrives at' takes a state, not {given!r}.")
     return becomes("status", about.value("status", given))
 
 
@@ -50,8 +50,8 @@ SENT = {"becomes": {"status": "sent"}}
         ({"all": [SENT, {"from_user": True}]}, True),
         ({"all": [SENT, {"from_user": False}]}, False),
         ({"any": [{"not": SENT}, {"from_user": True}]}, True),
-        ({"enters": "sent"}, True),
-        ({"not": {"enters": "lost"}}, True),
+        ({"arrives at": "sent"}, True),
+        ({"not": {"arrives at": "lost"}}, True),
     ],
 )
 def test_conditions_hold_or_not(house: House, either: Any, when: Any, holds: bool) -> None:
@@ -75,8 +75,8 @@ def test_a_name_for_data_is_given_once() -> None:
 def test_a_condition_of_somebody_elses_refuses_what_it_cannot_read(house: House) -> None:
     made = MemoryRegistrations()
     house.hooks.use(made)
-    with pytest.raises(ConditionDataError, match="'enters' takes a state, not 5"):
-        made.add("listen", "after", "update", Consignment, when={"enters": 5})
+    with pytest.raises(ConditionDataError, match="'arrives at' takes a state, not 5"):
+        made.add("listen", "after", "update", Consignment, when={"arrives at": 5})
 
 
 def test_conditions_are_explained_like_those_of_code(house: House) -> None:

@@ -140,7 +140,7 @@ def test_conditions_on_fields_of_a_link(made: MemoryRegistrations) -> None:
         (Seat, None, {"hall": "A"}, "is hall, number, not hall"),
         (Consignment, (Consignment, 1), 1, "instance= or key="),
         (Seat, (Consignment, 1), None, "Leave the target out"),
-        (Consignment.carrier, None, 1, "relation, which has no key"),
+        (Consignment.carrier, None, 1, "Register for all objects"),
         (None, "a string", None, "no object that has a key"),
         (None, Consignment(), None, "no object that has a key"),
         (Consignment, None, object(), "cannot be kept as data"),

@@ -122,8 +122,8 @@ class Adapter(Protocol):
     def transaction(self, session: Any) -> Transaction:
         """The transaction of a session that it governs."""
 
-    def field_of(self, target: object) -> tuple[type, str] | None:
-        """The class and the name of an attribute; None if it is none of this adapter's."""
+    def field_of(self, target: Any) -> tuple[type, str]:
+        """The class and the name of an attribute, which `named` has found."""
 
     def happen(self, session: Any, steps: Sequence[StepChange], write: Callable[[], None]) -> None:
         """Let steps happen in a session's transaction: run the hooks around what writes them."""

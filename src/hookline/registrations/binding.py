@@ -86,13 +86,14 @@ class Binder:
         names = {one for adapter in adapters for one in adapter.names()}
         raise TargetError(f"There is no model or relation {name!r}.{near(name.rpartition('.')[2], names)}")
 
-    def model_named(self, name: str) -> tuple[Adapter, type | None]:
-        """The class of this name, or of the attribute of this name, with the adapter that knows it."""
+    def model_named(self, name: str) -> tuple[Adapter, type]:
+        """The class of this name, or that of the attribute of this name, with the adapter that knows it.
+
+        Raises:
+            TargetError: There is none, or there are several.
+        """
         adapter, target = self.target_named(name)
-        if isinstance(target, type):
-            return adapter, target
-        field = adapter.field_of(target)
-        return adapter, None if field is None else field[0]
+        return adapter, target if isinstance(target, type) else adapter.field_of(target)[0]
 
     def name_of(self, target: object) -> str:
         """The name of a class or a relation that was given as itself, or by a name.
@@ -134,7 +135,7 @@ class Binder:
         if target is None:
             return model, self.key_data(model, values)
         named = self.model_named(self.name_of(target))[1]
-        if named is None or not issubclass(model, named):
+        if not issubclass(model, named):
             raise TargetError(f"The target is {target!r}, but instance= is a {model.__name__}. Leave the target out.")
         return target, self.key_data(named, values)
 
@@ -145,8 +146,6 @@ class Binder:
             TargetError: It is no key of this class.
         """
         adapter, model = self.model_named(self.name_of(target))
-        if model is None:
-            raise TargetError(f"{self.name_of(target)} is a relation, which has no key. Register for all of it.")
         names = adapter.key_names(model)
         if isinstance(key, Mapping):
             if set(key) != set(names):
@@ -166,7 +165,6 @@ class Binder:
     def key_before(self, change: Change[Any]) -> tuple[Any, ...]:
         """The primary key that a row had before a change, as data."""
         adapter, model = self.model_named(self.name_of(change.model))
-        assert model is not None
         return tuple(adapter.to_data(model, name, change.old[name]) for name in adapter.key_names(model))
 
     def identity(self, registration: Registration) -> Hashable:
@@ -176,7 +174,6 @@ class Binder:
             TargetError: Its key is none of its model.
         """
         adapter, model = self.model_named(registration.target)
-        assert model is not None
         return adapter.identity(model, self._values(adapter, model, registration.key or ()))
 
     def _values(self, adapter: Adapter, model: type, data: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -71,14 +71,13 @@ class About:
         Raises:
             ConditionDataError: It is about no field, or the field has no such value.
         """
-        field = None if isinstance(self.target, type) else self._adapter.field_of(self.target)
-        if field is None:
+        if isinstance(self.target, type):
             raise ConditionDataError(
                 f"'leaves' and 'enters' are for steps in a workflow: register for its field, such as Shipping.status, "
                 f"not for {self.target!r}."
             )
         try:
-            return self._adapter.from_data(*field, data)
+            return self._adapter.from_data(*self._adapter.field_of(self.target), data)
         except TargetError as error:
             raise ConditionDataError(str(error.args[0])) from error
 

@@ -141,11 +141,9 @@ class View:
         models: dict[type, None] = {}
         for name in sorted(names):
             try:
-                model = self._binder.model_named(name)[1]
+                models[self._binder.model_named(name)[1]] = None
             except RegistrationError:  # a model that is gone has no objects to delete; the row is reported if enabled
                 continue
-            if model is not None:
-                models[model] = None
         return tuple(models)
 
 

@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import Connection, Engine, Table, event, inspect
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, UnboundExecutionError
 from sqlalchemy.orm import InstanceState, Mapper, Session, class_mapper, scoped_session, sessionmaker
-from sqlalchemy.orm.attributes import QueryableAttribute
 from sqlalchemy.orm.exc import UnmappedClassError
 
 from hookline.core.events import STEP_EVENTS
@@ -343,12 +342,9 @@ class Attachment:
         assert host is not None
         return host.open_transaction()
 
-    def field_of(self, target: object) -> tuple[type, str] | None:
-        """The class and the name of an attribute of a mapped class; None if it is none."""
-        if not isinstance(target, QueryableAttribute):
-            return None
-        model: Any = target.class_
-        return model, target.key
+    def field_of(self, target: Any) -> tuple[type, str]:
+        """The class and the name of an attribute of a mapped class."""
+        return target.class_, target.key
 
     def _own_host(self, session: Any) -> SessionHost | None:
         sync = _sync_of(session)
