@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, Table, event, inspect
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, UnboundExecutionError
-from sqlalchemy.orm import InstanceState, Mapper, Session, class_mapper, scoped_session, sessionmaker
+from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, class_mapper, scoped_session, sessionmaker
 from sqlalchemy.orm.exc import UnmappedClassError
 
 from hookline.core.events import STEP_EVENTS
@@ -35,7 +35,7 @@ from hookline.sqlalchemy.outbox.store import Store
 from hookline.sqlalchemy.outbox.tables import Outbox
 from hookline.sqlalchemy.outbox.writing import Deliveries, Work
 from hookline.sqlalchemy.relations import RowEnd, SQLRelation
-from hookline.sqlalchemy.statements import older
+from hookline.sqlalchemy.statements import wrapped
 from hookline.sqlalchemy.tables import models_so_far
 
 _MARK = "__hookline__"
@@ -77,7 +77,7 @@ class Attachment:
         for name, listener in self._listeners.session_events():
             event.listen(self._owner, name, listener)
         setattr(self._owner, _MARK, (*vars(self._owner).get(_MARK, ()), self))
-        older.listen(self._owner, attachments_of)
+        wrapped.listen(self._owner, attachments_of)
 
     def around_bulk(self, session: Session, send: Callable[..., None]) -> Callable[..., None]:
         """An older bulk method of a session, with hooks around it."""
@@ -86,6 +86,15 @@ class Attachment:
             self._listeners.save_mappings(session, send, mapper, given, options)
 
         return save
+
+    def concerns(self, session: Session, statement: Any) -> bool:
+        """Whether hooks may have to run around an INSERT, UPDATE or DELETE of the ORM."""
+        host = self.host_of(session)
+        return host is not None and self._listeners.concerned(host, statement)
+
+    def around_statement(self, state: ORMExecuteState) -> Any:
+        """Such a statement, with hooks around it; a listener as of SQLAlchemy's ``do_orm_execute``."""
+        return self._listeners.orm_execute(state)
 
     def detach(self) -> None:
         """Untie it; sessions then behave as if Hookline were not there.
@@ -243,7 +252,7 @@ class Attachment:
         for name, listener in self._listeners.session_events():
             event.listen(session, name, listener)
         setattr(session, _MARK, (self,))
-        older.listen(session, attachments_of)
+        wrapped.listen(session, attachments_of)
 
     def relation(self, target: object) -> SQLRelation | None:
         """The relation that an attribute names; None if it names none."""

@@ -55,7 +55,6 @@ class Listeners:
         yield "after_begin", self.after_begin
         yield "after_transaction_create", self.after_transaction_create
         yield "after_transaction_end", self.after_transaction_end
-        yield "do_orm_execute", self.do_orm_execute
 
     def forget_engines(self) -> None:
         """Stop listening to engines."""
@@ -126,13 +125,14 @@ class Listeners:
         finally:
             session._flushing = True
 
-    def do_orm_execute(self, state: ORMExecuteState) -> Any:
-        """Run hooks around statements of the ORM that write."""
-        if state.is_insert or state.is_update or state.is_delete:
-            host = self.attachment.host_of(state.session)
-            if host is not None and state.is_orm_statement:
-                return self._door.orm_execute(host, state)
-        return None
+    def concerned(self, host: SessionHost, statement: Any) -> bool:
+        """Whether hooks may have to run around a statement that writes."""
+        return self._door.concerned(host, statement)
+
+    def orm_execute(self, state: ORMExecuteState) -> Any:
+        """Run hooks around a statement of the ORM that writes."""
+        host = self.attachment.host_of(state.session)
+        return None if host is None else self._door.orm_execute(host, state)
 
     def save_mappings(
         self, session: Session, send: Callable[..., None], mapper: Any, rows: Any, options: dict[str, Any]

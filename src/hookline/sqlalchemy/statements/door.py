@@ -132,14 +132,19 @@ class StatementDoor:
 
     # -- what goes through the ORM
 
+    def concerned(self, host: SessionHost, statement: Any) -> bool:
+        """Whether a statement of the ORM that writes may concern hooks; one of Core is looked at when it is sent."""
+        if statement._propagate_attrs.get("compile_state_plugin") != "orm":
+            return False
+        table = getattr(statement, "table", None)
+        entity = None if table is None else table._annotations.get("parententity")
+        if entity is None or len(entity.mapper.tables) > 1:
+            return True
+        subjects = host.schema.concerns(host.plan).subjects
+        return not subjects.is_mapped(table) or subjects.of_statement(statement) is not None
+
     def orm_execute(self, host: SessionHost, state: ORMExecuteState) -> Any:
         """A statement of the ORM: `after` hooks wait until the session's objects are synchronized."""
-        subjects = host.schema.concerns(host.plan).subjects
-        target: Any = state.statement
-        if subjects.is_mapped(target.table) and target.table._annotations.get("parententity") is not None:
-            mapper = target.table._annotations["parententity"].mapper
-            if len(mapper.tables) == 1 and subjects.of_statement(target) is None:
-                return None
         upsert = getattr(state.statement, "_post_values_clause", None) is not None
         if is_listed(state.statement, state.execution_options) and not upsert:
             try:
