@@ -129,7 +129,7 @@ class Stage:
 
     def states(self) -> dict[int, str]:
         """The states in the table."""
-        found = self.session.execute(select(Document.__table__.c["id", "status"]))
+        found = self.session.execute(select(Document.id, Document.status))
         return {row[0]: row[1] for row in found}
 
     def kept(self) -> dict[int, int]:
