@@ -81,6 +81,18 @@ class Change(Generic[E]):
         """The same before this change, for rows whose key changes."""
         return self.identity
 
+    def caused_by(self, origin: tuple[Hook | None, Change[Any] | None]) -> None:
+        """Say whose write it is.
+
+        Args:
+            origin: The hook that was running, and the change that it was running on.
+        """
+        self.cause, self.parent = origin
+        if self.parent is not None:
+            self.depth = self.parent.depth + 1
+        elif self.cause is not None:
+            self.depth = 1
+
     @property
     def about(self) -> Hashable:
         """The identity of the row that it is about."""

@@ -12,7 +12,6 @@ from hookline.core.link import End
 
 if TYPE_CHECKING:
     from hookline.core.registry import Hooks
-    from hookline.core.transaction import Transaction
 
 
 class Flow(ABC):
@@ -82,7 +81,6 @@ class StepChange(Change[Any]):
         by: str | None = None,
         user: Any = None,
         jump: bool = False,
-        tx: Transaction | None = None,
     ) -> None:
         self.event, self.flow, self.row = event, flow, row
         self.model = row.model
@@ -90,8 +88,6 @@ class StepChange(Change[Any]):
         self.approval, self.by, self.user, self.jump = approval, by, user, jump
         self.door = "workflow"
         self.cause, self.parent, self.depth, self.control = None, None, 0, None
-        if tx is not None:
-            self.tx = tx
 
     @property
     def field(self) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import attributes
 
 from hookline.core.change import Change
 from hookline.core.events import PHASES
-from hookline.core.run import Steps, first_of, run_phase
+from hookline.core.run import Steps, run_phase
 from hookline.core.step import StepChange
 from hookline.errors import AsyncHookError, PhaseError, ValidationError
 from hookline.sqlalchemy.relations import RowEnd
@@ -31,11 +31,9 @@ class Happening(Write):
         super().__init__(host)
         self.steps: list[Change[Any]] = list(steps)
         tx, control = self.tx, self.tx.book.surroundings.control
-        cause, parent = (tx.cause, first_of(tx.subject)) if tx.cause is not None else host.caller
         for step in steps:
             step.tx, step.control = tx, control
-            step.cause, step.parent = cause, parent
-            step.depth = 0 if cause is None else 1 if parent is None else parent.depth + 1
+            step.caused_by(host.origin)
             self.check_depth(step)
             self._refuse_asynchronous(step)
 

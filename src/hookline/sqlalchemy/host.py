@@ -108,6 +108,12 @@ class SessionHost:
                 nested = nested.parent
         return self.tx
 
+    @property
+    def origin(self) -> tuple[Hook | None, Change[Any] | None]:
+        """Whose a write is that begins now: the hook that is running, and the change that it is running on."""
+        tx = self.open_transaction()
+        return self.caller if tx.cause is None else (tx.cause, first_of(tx.subject))
+
     # -- registrations
 
     @property

@@ -46,14 +46,6 @@ class MappedChange(Change[Any]):
     _old_row: Mapping[str, Any] | None = None
     _new_row: Mapping[str, Any] | None = None
 
-    def caused_by(self, origin: tuple[Hook | None, Change[Any] | None]) -> None:
-        """Say whose write it is."""
-        self.cause, self.parent = origin
-        if self.parent is not None:
-            self.depth = self.parent.depth + 1
-        elif self.cause is not None:
-            self.depth = 1
-
     # -- what a door brings
 
     @property

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from hookline.core.change import Change
 from hookline.core.link import LinkChange
-from hookline.core.run import first_of
 from hookline.errors import AsyncHookError
 from hookline.sqlalchemy.change import NO_VALUE, RowChange
 from hookline.sqlalchemy.concern import Concern, Concerns
@@ -45,7 +44,7 @@ class Pending:
         self._announced = False
         tx = host.open_transaction()
         self.edits = Edits(tx, self._changes)
-        self.caller: Origin = (tx.cause, first_of(tx.subject)) if tx.cause else host.caller
+        self.caller: Origin = host.origin
         self._watched = concerns.plan.has_phase("before")
 
     @property

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from hookline.workflow.entries import PENDING
+from hookline.workflow.keys import as_one
 
 if TYPE_CHECKING:
     from hookline.workflow.users import Actor
@@ -37,5 +38,4 @@ def awaiting(flow: Workflow, actor: Actor) -> sa.Select[Any]:
         .select_from(_FromLeft(approvers, steps, rule))
         .where(steps.c.status == sa.literal_column(f"'{PENDING}'"), sa.or_(*may))
     )
-    columns = flow.mapper.base_mapper.primary_key
-    return sa.select(flow.model).where((columns[0] if len(columns) == 1 else sa.tuple_(*columns)).in_(waiting))
+    return sa.select(flow.model).where(as_one(flow.mapper.base_mapper.primary_key).in_(waiting))

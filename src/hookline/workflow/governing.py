@@ -13,6 +13,7 @@ from hookline.core.transaction import Transaction
 from hookline.errors import Problem, ValidationError
 from hookline.workflow.allowed import allowed
 from hookline.workflow.jumping import Jump, jump
+from hookline.workflow.keys import chunks
 from hookline.workflow.starting import begin
 
 if TYPE_CHECKING:
@@ -104,16 +105,15 @@ class _Governed:
         """An object that is deleted takes its way with it; databases do so, too, where they look after foreign keys."""
         connection, steps = self._flow.connection(session), self._flow.tables.steps
         keys = [_key_before(change) for change in changes]
-        for start in range(0, len(keys), 500):
-            connection.execute(sa.delete(steps).where(self._flow.keyed(keys[start : start + 500])))
+        for some in chunks(keys):
+            connection.execute(sa.delete(steps).where(self._flow.keyed(some)))
 
     def move(self, changes: Changes, session: Session) -> None:
         """An object whose key changes keeps its way; likewise."""
         connection, tables = self._flow.connection(session), self._flow.tables
         for change in changes:
             before = (mine == old for mine, old in zip(tables.key, _key_before(change), strict=True))
-            now = dict(zip([mine.name for mine in tables.key], _key(change), strict=True))
-            connection.execute(sa.update(tables.steps).where(*before).values(now))
+            connection.execute(sa.update(tables.steps).where(*before).values(tables.row_of(_key(change))))
 
     def refuse(self, changes: Changes, tx: Transaction) -> None:
         """The field is written by the workflow only."""

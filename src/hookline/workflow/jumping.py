@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from hookline.core.step import StepChange
 from hookline.errors import NotAvailableError, near
 from hookline.workflow.entries import CANCELLED, JUMPED, MOVED, PENDING, RESTS
+from hookline.workflow.keys import chunks
 from hookline.workflow.starting import Row, waiting, write_rows
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from hookline.workflow.definition import Definition
     from hookline.workflow.workflow import Workflow
-
-_CHUNK: Final = 500
-"""Keys in a statement."""
 
 Key = tuple[Any, ...]
 
@@ -114,7 +112,7 @@ def ways_of(flow: Workflow, session: Session, keys: Sequence[Key], *, by_current
     connection, steps, key = flow.connection(session), flow.tables.steps, flow.tables.key
     waited: dict[Key, dict[str, int]] = {}
     last: dict[int, Key] = {}
-    for some in _chunks(keys):
+    for some in chunks(keys):
         iteration = sa.func.max(sa.case((steps.c.rule.is_not(None), steps.c.iteration)))
         asked = sa.select(*key, steps.c.source, iteration, sa.func.max(steps.c.id)).where(flow.keyed(some))
         latest: dict[Key, int] = {}
@@ -127,7 +125,7 @@ def ways_of(flow: Workflow, session: Session, keys: Sequence[Key], *, by_current
     if by_current or len(last) < len(keys):
         current = flow.versions.current(connection, flow.adapter_of(session).transaction(session))
     ways = {one: Way(*current, {}, None) for one in keys} if current is not None else {}
-    for numbers in _chunks(list(last)):
+    for numbers in chunks(list(last)):
         for row in connection.execute(sa.select(steps).where(steps.c.id.in_(numbers))):
             one = last[row.id]
             its = current if by_current else None
@@ -139,13 +137,12 @@ def ways_of(flow: Workflow, session: Session, keys: Sequence[Key], *, by_current
 
 def _write(flow: Workflow, session: Session, jumps: Sequence[Jump], ways: dict[Key, Way], by: str | None) -> None:
     connection, steps = flow.connection(session), flow.tables.steps
-    names = [column.name for column in flow.tables.key]
     rows: list[Row] = []
-    for some in _chunks(jumps):
+    for some in chunks(jumps):
         waits = flow.keyed([one.key for one in some]) & (steps.c.status == PENDING)
         connection.execute(sa.update(steps).where(waits).values(status=CANCELLED, at=sa.func.current_timestamp()))
         for one in some:
-            way, key = ways[one.key], dict(zip(names, one.key, strict=True))
+            way, key = ways[one.key], flow.tables.row_of(one.key)
             done = {
                 "version": way.version, "rule": None, "source": one.source, "destination": one.destination,
                 "position": 0, "iteration": way.iteration_in(one.source), "status": JUMPED, "completes": True, "by": by,
@@ -154,7 +151,3 @@ def _write(flow: Workflow, session: Session, jumps: Sequence[Jump], ways: dict[K
             fresh = [waiting(rule, way.version, iteration) for rule in way.definition.first_rules(one.destination)]
             rows += [key | row for row in (done, *fresh)]
     write_rows(flow, connection, rows)
-
-
-def _chunks(several: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (several[start : start + _CHUNK] for start in range(0, len(several), _CHUNK))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from hookline.workflow.entries import MOVED, PENDING
 from hookline.workflow.jumping import Jump, jump, ways_of
+from hookline.workflow.keys import chunks
 from hookline.workflow.starting import stay, waiting, write_rows, write_state
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from hookline.workflow.definition import Definition, Rule
     from hookline.workflow.workflow import Workflow
-
-_CHUNK: Final = 500
 
 
 @dataclass
@@ -67,7 +66,6 @@ def migrate(
     texts = {flow.values.text(old): definition.named(flow.values.text(new)).value for old, new in states.items()}
     done, rows, leaving = Migration(), [], []
     jumps: list[Jump] = []
-    names = [column.name for column in flow.tables.key]
     under_way = _under_way(flow, connection, version, where)
     ways = ways_of(flow, session, [key for key, (_, waits) in under_way.items() if not waits])
     for key, (state, waits) in under_way.items():
@@ -77,7 +75,7 @@ def migrate(
                 continue
             iteration = waits[0].iteration if waits else ways[key].iteration_in(state)
             fresh = [waiting(rule, version, iteration) for rule in rules] or stay(definition, version, state, iteration)
-            rows += [dict(zip(names, key, strict=True)) | row for row in fresh]
+            rows += [flow.tables.row_of(key) | row for row in fresh]
             done.moved += 1
             done.restarted += restarted
         elif state in texts:
@@ -87,8 +85,8 @@ def migrate(
             done.kept[value] = done.kept.get(value, 0) + 1
             continue
         leaving += [row.id for row in waits]
-    for start in range(0, len(leaving), _CHUNK):
-        these = steps.c.id.in_(leaving[start : start + _CHUNK])
+    for some in chunks(leaving):
+        these = steps.c.id.in_(some)
         connection.execute(sa.update(steps).where(these).values(status=MOVED, by=by, at=sa.func.current_timestamp()))
     write_rows(flow, connection, rows)
     if jumps:

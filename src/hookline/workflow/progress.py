@@ -275,9 +275,7 @@ class Progress(Callbacks):
 
     def _check_unmoved(self) -> None:
         """If nothing waits, somebody may have moved the object on while this one waited for its turn."""
-        session, columns = self._session, self._flow.mapper.base_mapper.primary_key
-        mine = (column == value for column, value in zip(columns, self._key or (), strict=True))
-        there = self._flow.connection(session).scalar(sa.select(self._flow.column).where(*mine))
+        there = self._flow.connection(self._session).scalar(self._stored_state)
         if there != self.state:
             raise self._conflict(f"it is in {there!r} by now, and not in {self.state!r} any more")
         if self._waiting():
@@ -300,7 +298,7 @@ class Progress(Callbacks):
         if connection.execute(moving).rowcount != len(several):
             raise self._conflict("somebody has approved or jumped")
         definition = flow.versions.known[entry.version]
-        key = dict(zip([column.name for column in flow.tables.key], self._key or (), strict=True))
+        key = flow.tables.row_of(self._key or ())
         if not rule.last:
             after = definition.rules[rule.number + 1]
             write_rows(flow, connection, [key | waiting(after, entry.version, entry.iteration)])
@@ -354,12 +352,16 @@ class Progress(Callbacks):
             jump(flow, session, [one], by=by, user=user, write=lambda: self._set_state(session, value))
 
     def _locked_state(self, session: Session) -> Any:
-        flow, key = self._flow, self._key
-        connection = flow.connection(session)
-        connection.execute(flow.tables.lock)
-        columns = flow.mapper.base_mapper.primary_key
-        mine = [column == value for column, value in zip(columns, key or (), strict=True)]
-        return connection.scalar(sa.select(flow.column).where(*mine).with_for_update())
+        connection = self._flow.connection(session)
+        connection.execute(self._flow.tables.lock)
+        return connection.scalar(self._stored_state.with_for_update())
+
+    @property
+    def _stored_state(self) -> sa.Select[Any]:
+        """The question for its state in the database, whatever the session holds."""
+        columns = self._flow.mapper.base_mapper.primary_key
+        mine = (column == value for column, value in zip(columns, self._key or (), strict=True))
+        return sa.select(self._flow.column).where(*mine)
 
     def _set_state(self, session: Session, value: Any) -> None:
         flow = self._flow

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hookline.workflow.allowed import allowing
 from hookline.workflow.definition import Definition, Rule
 from hookline.workflow.entries import PENDING, RESTS
+from hookline.workflow.keys import among, chunks
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -20,9 +21,6 @@ Row = dict[str, Any]
 
 _CHUNK: Final = 10_000
 """Objects that begin at once."""
-
-_KEYS: Final = 500
-"""Keys in a statement."""
 
 
 def waiting(rule: Rule, version: int, iteration: int = 0) -> Row:
@@ -57,14 +55,13 @@ def begin(
         definition: The definition.
         objects: Their keys, with their states.
     """
-    names = [column.name for column in flow.tables.key]
     templates: dict[str, Sequence[Row]] = {}
     rows: list[Row] = []
     for key, state in objects:
         its = templates.get(state)
         if its is None:
             its = templates[state] = stay(definition, version, state)
-        rows += [dict(zip(names, key, strict=True)) | row for row in its]
+        rows += [flow.tables.row_of(key) | row for row in its]
     write_rows(flow, connection, rows)
 
 
@@ -78,10 +75,9 @@ def write_state(flow: Workflow, session: Session, state: str, keys: Sequence[tup
     """Put objects into a state, as the workflow itself does it; with the hooks of any statement."""
     adapter, key = flow.adapter_of(session), flow.mapper.base_mapper.primary_key
     with allowing(flow, adapter.transaction(session), [(adapter.identity(flow.model, one), state) for one in keys]):
-        for start in range(0, len(keys), _KEYS):
-            some = keys[start : start + _KEYS]
-            mine = key[0].in_([one[0] for one in some]) if len(key) == 1 else sa.tuple_(*key).in_(some)
-            session.execute(sa.update(flow.model).where(mine).values({flow.field: flow.values.value(state)}))
+        for some in chunks(keys):
+            writing = sa.update(flow.model).where(among(key, some))
+            session.execute(writing.values({flow.field: flow.values.value(state)}))
 
 
 def start(flow: Workflow, session: Session) -> dict[Any, int]:

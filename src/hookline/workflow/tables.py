@@ -82,6 +82,10 @@ class Tables:
             return known
         return Table(name, self.metadata, *parts(), schema=self.schema, sqlite_autoincrement=name not in _SHARED)
 
+    def row_of(self, key: Sequence[Any]) -> dict[str, Any]:
+        """An object's key, as the values of a row of its steps."""
+        return {column.name: value for column, value in zip(self.key, key, strict=True)}
+
     @property
     def all(self) -> list[Table]:
         """All three."""

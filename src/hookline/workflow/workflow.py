@@ -19,6 +19,7 @@ from hookline.workflow.definition import Definition, Draft, State, Transition, a
 from hookline.workflow.drawing import mermaid, svg, text
 from hookline.workflow.entries import Entry
 from hookline.workflow.governing import govern
+from hookline.workflow.keys import among
 from hookline.workflow.migration import Migration, migrate
 from hookline.workflow.progress import Progress
 from hookline.workflow.starting import start
@@ -261,8 +262,7 @@ class Workflow(Flow, Callbacks):
 
     def keyed(self, keys: Sequence[tuple[Any, ...]]) -> Any:
         """The condition that a step is one of these objects'."""
-        mine = self.tables.key
-        return mine[0].in_([key[0] for key in keys]) if len(mine) == 1 else sa.tuple_(*mine).in_(keys)
+        return among(self.tables.key, keys)
 
     def counts(self, session: Session) -> dict[Any, int]:
         """How many objects are in each state; states of the current definition without any are there with 0."""

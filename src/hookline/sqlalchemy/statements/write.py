@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from hookline.core.change import Change
 from hookline.core.link import LinkChange
-from hookline.core.run import Steps, first_of, run_phase
+from hookline.core.run import Steps, run_phase
 from hookline.errors import PhaseError, ValidationError
 from hookline.sqlalchemy.load import load_values
 from hookline.sqlalchemy.pending import refusal
@@ -47,8 +47,7 @@ class StatementWrite(Write):
         self.held = Held(host, self.tx)
         self.told: list[StatementChange] = []
         self.edited = False
-        tx = self.tx
-        self._origin = (tx.cause, first_of(tx.subject)) if tx.cause is not None else host.caller
+        self._origin = host.origin
 
     def before(self, changes: list[StatementChange], links: Sequence[LinkChange] = ()) -> Steps[None]:
         """Run `before`, then `check`, on what a statement is going to write.
@@ -62,8 +61,7 @@ class StatementWrite(Write):
             HookLoopError: They go on causing each other's writes.
         """
         for link in links:
-            link.cause, link.parent = self._origin
-            link.depth = 0 if link.cause is None else 1 if link.parent is None else link.parent.depth + 1
+            link.caused_by(self._origin)
         yield from self.before_each(chunks(changes) if changes else [[]], links)
 
     def before_each(self, some: Iterable[list[StatementChange]], links: Sequence[LinkChange] = ()) -> Steps[None]:
