@@ -43,6 +43,12 @@ ROOMS = {
     ),
     "hookline.workflow": room("hookline.core", "hookline.errors", theirs=("sqlalchemy",)),
     # What webhooks and streams need is imported when one is made: see `needed`.
+    "hookline.http": room(
+        "hookline.core",
+        "hookline.errors",
+        "hookline.sqlalchemy",  # what it serves are mapped classes
+        theirs=("sqlalchemy", "fastapi", "starlette", "pydantic", "pydantic_core", "anyio", "typing_extensions"),
+    ),
     "hookline.durable": room("hookline", "hookline.core", "hookline.errors", for_types=("httpx", "nats")),
     "hookline.cli": room("hookline", "hookline.core", "hookline.durable", "hookline.errors", theirs=("typer", "rich")),
     "hookline.testing": room("hookline", "hookline.core", "hookline.errors", theirs=("pytest",)),

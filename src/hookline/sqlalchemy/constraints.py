@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
 from sqlalchemy import CheckConstraint, Engine, Table, event
@@ -34,6 +34,25 @@ _SQLSTATES: Final = {
 }
 _SQLITE: Final = re.compile(r"(UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed(?:: (.*))?")
 _DETAIL: Final = re.compile(r"Key \(([^)]*)\)")
+
+
+class Violation(NamedTuple):
+    """A constraint that the database holds against a statement.
+
+    Attributes:
+        kind: ``unique``, ``not_null``, ``foreign_key`` or ``check``.
+        columns: The names of the columns that it is about, as far as anybody knows.
+        constraint: Its name, if it has one.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    constraint: str | None
+
+    @property
+    def message(self) -> str:
+        """What is wrong, as a template."""
+        return _MESSAGES[self.kind]
 
 
 class Engines:
@@ -93,9 +112,10 @@ def as_validation_error(write: Write, context: ExceptionContext) -> ValidationEr
     rows = [change for change in write.rows if table in change.facts.mapper.tables]
     if not isinstance(table, Table) or not rows:
         return None
-    kind, columns, constraint = _read(context.original_exception, table)
-    if kind is None:
+    violation = violation_of(context.original_exception, table)
+    if violation is None:
         return None
+    kind, columns, constraint = violation
     facts = rows[0].facts
     names = [
         facts.name_of(table.c[column])
@@ -106,14 +126,14 @@ def as_validation_error(write: Write, context: ExceptionContext) -> ValidationEr
     if entity is None:
         entity = _class_of(rows)
     problems = {
-        name: Problem(entity, name, kind, _MESSAGES[kind], {"constraint": constraint or "", "table": table.name})
+        name: Problem(entity, name, kind, violation.message, {"constraint": constraint or "", "table": table.name})
         for name in names or [""]
     }
     return ValidationError(entity, problems)
 
 
-def _read(error: BaseException, table: Table) -> tuple[str | None, list[str], str | None]:
-    """Kind, columns and name of a violated constraint, from what the driver tells."""
+def violation_of(error: BaseException, table: Table) -> Violation | None:
+    """The constraint of a table that was violated, from what the driver tells; None if it was something else."""
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if state in _SQLSTATES:
         diagnosis = getattr(error, "diag", None) or getattr(error, "__cause__", None) or error
@@ -122,15 +142,15 @@ def _read(error: BaseException, table: Table) -> tuple[str | None, list[str], st
         detail = getattr(diagnosis, "message_detail", None) or getattr(diagnosis, "detail", None) or ""
         listed = _DETAIL.search(detail)
         columns = [column] if column else [one.strip(' "') for one in listed.group(1).split(",")] if listed else []
-        return _SQLSTATES[state], columns or _columns_of(table, name), name
+        return Violation(_SQLSTATES[state], tuple(columns or _columns_of(table, name)), name)
     match = _SQLITE.search(str(error))
     if match is None:
-        return None, [], None
+        return None
     kind = {"UNIQUE": "unique", "NOT NULL": "not_null", "CHECK": "check", "FOREIGN KEY": "foreign_key"}[match.group(1)]
     told = match.group(2) or ""
     if kind in ("unique", "not_null"):
-        return kind, [one.strip().rpartition(".")[2] for one in told.split(",")], None
-    return kind, _columns_of(table, told or None), told or None
+        return Violation(kind, tuple(one.strip().rpartition(".")[2] for one in told.split(",")), None)
+    return Violation(kind, tuple(_columns_of(table, told or None)), told or None)
 
 
 def _columns_of(table: Table, constraint: str | None) -> list[str]:

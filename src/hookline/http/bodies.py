@@ -1,0 +1,105 @@
+"""The body of a request: of the right type, not too large, JSON, and what the interface says."""
+
+from __future__ import annotations
+
+from email.message import Message
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+
+from hookline.http.problems import Refused, Wrong, invalid
+from hookline.http.resource import Resource
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """The body.
+
+    Args:
+        request: The request.
+        limit: How many bytes it may have.
+
+    Raises:
+        Refused: It is too large, or says that it is not JSON.
+    """
+    _must_be_json(request)
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: bool = False) -> Any:
+    """What a body says.
+
+    Args:
+        resource: What it is about, for messages.
+        reader: What it must be.
+        body: The body.
+        several: Whether it is a list of rows.
+
+    Raises:
+        Refused: It is something else.
+    """
+    try:
+        return reader.validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    if any(one["type"] == "json_invalid" for one in found):
+        raise Refused(400, "json", "The body is not JSON", found[0]["msg"])
+    raise invalid(_wrong(resource, one, several=several) for one in found)
+
+
+def _wrong(resource: Resource, error: Any, *, several: bool) -> Wrong:
+    place: tuple[Any, ...] = error["loc"]
+    index = None
+    if several and place and isinstance(place[0], int):
+        index, place = place[0], place[1:]
+    field = str(place[0]) if place else ""
+    if error["type"] == "extra_forbidden":
+        return Wrong(field, *_not_taken(resource, field), place=index)
+    return Wrong(field, error["type"], error["msg"], place=index)
+
+
+def _not_taken(resource: Resource, name: str) -> tuple[str, str]:
+    """Why a field is not taken."""
+    known = resource.fields.get(name)
+    if known is not None and known.key:
+        return "key", "is the key of the row, which is not assigned"
+    if known is not None:
+        return "read_only", "cannot be written"
+    relation = resource.mapper.relationships.get(name)
+    if relation is not None:
+        columns = [resource.named(column.name) for column in relation.local_columns]
+        written = [one for one in columns if one in resource.fields and resource.fields[one].writable]
+        return "relation", f"is a relation{': write ' + ', '.join(written) if written else ''}"
+    return "unknown", f"there is no such field; there are {', '.join(resource.fields)}"
+
+
+def _must_be_json(request: Request) -> None:
+    message = Message()
+    message["content-type"] = given = request.headers.get("content-type", "")
+    kind, charset = message.get_content_type(), message.get_content_charset("utf-8")
+    json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    if not given or not json or charset not in ("utf-8", "utf8", "us-ascii"):
+        raise Refused(
+            415, "content-type", "The body must be JSON", f"Send Content-Type: application/json, not {given!r}.",
+            headers={"Accept": "application/json", "Accept-Patch": "application/json, application/merge-patch+json"},
+        )  # fmt: skip
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(
+        413,
+        "too-large",
+        "The body is too large",
+        f"It may have {limit:,} bytes at most.",
+        headers={"Connection": "close"},
+    )

@@ -1,0 +1,208 @@
+"""What a client is told when something is wrong: problem details, as of RFC 9457, by field."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+from uuid import uuid4
+
+from pydantic_core import to_json
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline.errors import ValidationError
+from hookline.http.resource import Resource
+from hookline.sqlalchemy.constraints import violation_of
+
+log = logging.getLogger("hookline.http")
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03", "57014"})
+"""States of SQL in which the same request may succeed a moment later."""
+
+SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "Problem",
+    "description": "What is wrong, as of RFC 9457.",
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "description": "What kind of problem it is: it never changes."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "id": {"type": "string", "description": "Of an error of the server: where its log tells more."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "message"],
+                "properties": {
+                    "field": {"type": "string", "description": "Empty if it is about the row as a whole."},
+                    "code": {"type": "string", "description": "For programs: it never changes."},
+                    "message": {"type": "string"},
+                    "parameters": {"type": "object", "description": "What a translation of the message needs."},
+                    "index": {"type": "integer", "description": "Which of several rows, from 0."},
+                },
+            },
+        },
+    },
+}
+
+
+class Wrong(NamedTuple):
+    """One thing that is wrong with what a client has sent.
+
+    Attributes:
+        field: The field or parameter; empty for the whole.
+        code: A short name for programs.
+        message: For people.
+        parameters: What a translation needs.
+        place: Which of several rows.
+    """
+
+    field: str
+    code: str
+    message: str
+    parameters: Mapping[str, Any] = {}
+    place: int | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        told: dict[str, Any] = {"field": self.field, "code": self.code, "message": self.message}
+        if self.parameters:
+            told["parameters"] = dict(self.parameters)
+        if self.place is not None:
+            told["index"] = self.place
+        return told
+
+
+class Refused(HTTPException):
+    """A request that is answered with a problem.
+
+    Args:
+        status: The status code.
+        code: The kind of problem.
+        title: The kind, for people.
+        detail: What is wrong this time.
+        errors: The same, by field.
+        headers: What the answer has besides.
+    """
+
+    def __init__(
+        self, status: int, code: str, title: str, detail: str = "", errors: Iterable[Wrong] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(status, detail or title, headers)
+        self.code, self.title, self.errors = code, title, tuple(errors)
+
+    def response(self) -> Response:
+        """The answer."""
+        return _problem(self.status_code, self.code, self.title, self.detail, self.errors, self.headers)
+
+
+def invalid(errors: Iterable[Wrong]) -> Refused:
+    """What was sent breaks rules."""
+    return Refused(422, "validation", "What was sent breaks rules", errors=errors)
+
+
+def bad_query(errors: Iterable[Wrong]) -> Refused:
+    """The query cannot be understood."""
+    listed = tuple(errors)
+    detail = "; ".join(f"{one.field}: {one.message}" for one in listed)
+    return Refused(400, "query", "The query cannot be understood", detail, listed)
+
+
+def not_found() -> Refused:
+    """There is no such row, or not for this client."""
+    return Refused(404, "not-found", "There is no such row")
+
+
+def refusal_of(error: ValidationError, index_of: Mapping[int, int] | None = None) -> Refused:
+    """What a client is told of broken rules.
+
+    Args:
+        error: What the hooks say, or the database's constraints.
+        index_of: Which of several rows an entity is, by its `id()`.
+    """
+    places = index_of or {}
+    return invalid(
+        Wrong(one.field, one.code, one.text, one.parameters, places.get(id(one.entity))) for one in error.problems
+    )
+
+
+def answer_to(error: Exception, request: Request, resource: Resource) -> Response | None:
+    """The answer to a request that failed; None if the application has a handler of its own for such an error.
+
+    Args:
+        error: Why it failed.
+        request: The request.
+        resource: What it was about.
+    """
+    if isinstance(error, Refused):
+        return error.response()
+    if isinstance(error, HTTPException):
+        code = f"http-{error.status_code}"
+        return _problem(error.status_code, code, str(error.detail), None, (), error.headers)
+    if _has_handler(request, error):
+        return None
+    known = _known(error, resource)
+    if known is not None:
+        return known.response()
+    number = uuid4().hex
+    log.error("%s %s failed [%s]", request.method, request.url.path, number, exc_info=error)
+    body = {"type": _type("error"), "title": "The server failed", "status": 500, "id": number}
+    return Response(to_json(body), 500, media_type=MEDIA_TYPE)
+
+
+def _known(error: Exception, resource: Resource) -> Refused | None:
+    """What a client is told of an error of data or of the database; None if it is the program's."""
+    if isinstance(error, ValidationError):
+        return refusal_of(error)
+    if isinstance(error, StaleDataError):
+        return Refused(412, "conflict", "Somebody else has changed the row meanwhile")
+    if isinstance(error, IntegrityError):  # of a table that no rule book is about, or it would be a ValidationError
+        violation = violation_of(error.orig or error, resource.table)
+        if violation is not None:
+            parameters = {"constraint": violation.constraint or "", "table": resource.table.name}
+            message = violation.message.format(**parameters)
+            fields = [resource.named(column) for column in violation.columns] or [""]
+            return invalid(Wrong(field, violation.kind, message, parameters) for field in fields)
+    if isinstance(error, PoolTimeoutError) or (isinstance(error, OperationalError) and _transient(error)):
+        return Refused(503, "busy", "The database is busy: try again", headers={"Retry-After": "1"})
+    if isinstance(error, DataError) or (isinstance(error, StatementError) and isinstance(error.orig, OverflowError)):
+        return invalid([Wrong("", "out_of_range", "a value does not fit into its column")])
+    return None
+
+
+def _transient(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return state in _TRANSIENT or re.search(r"database (table )?is locked", str(error.orig)) is not None
+
+
+def _has_handler(request: Request, error: Exception) -> bool:
+    """Whether the application has said what it answers to errors of such a class."""
+    by_class, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
+    return any(kind in by_class for kind in type(error).__mro__ if kind is not Exception)
+
+
+def _problem(
+    status: int, code: str, title: str, detail: str | None, errors: Iterable[Wrong], headers: Mapping[str, str] | None
+) -> Response:
+    body: dict[str, Any] = {"type": _type(code), "title": title, "status": status}
+    if detail and detail != title:
+        body["detail"] = detail
+    if errors:
+        body["errors"] = [one.plain() for one in errors]
+    content = to_json(body, fallback=str, inf_nan_mode="null")
+    return Response(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _type(code: str) -> str:
+    return f"urn:hookline:problem:{code}"

@@ -1,0 +1,172 @@
+"""A mapped class as clients see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, NotRequired, Required
+
+from pydantic import Field as About
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, Table, and_
+from sqlalchemy import inspect as inspected
+from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy.orm import Mapper
+from typing_extensions import TypedDict
+
+from hookline.errors import TargetError
+from hookline.http import keys
+from hookline.http.fields import Field, fields_of, keys_of
+from hookline.http.kinds import CONFIG
+
+
+class Resource:
+    """A mapped class as clients see it.
+
+    Args:
+        model: The class.
+        secret: What no client may see.
+        read_only: What no client may write.
+        types: The types of fields whose class does not say enough.
+        dialect: The database, if that is known.
+
+    Attributes:
+        model: The class.
+        name: Its name, for schemas.
+        mapper: Its mapper.
+        secret: What no client may see, of related classes too.
+        fields: What clients may see, by name.
+        keys: The fields of its key.
+    """
+
+    def __init__(
+        self, model: type, *, secret: Iterable[Any] = (), read_only: Iterable[str] = (),
+        types: Mapping[str, Any] | None = None, dialect: str | None = None,
+    ) -> None:  # fmt: skip
+        self.mapper: Mapper[Any] = _mapper_of(model)
+        self.model, self.name, self.secret, self._dialect = model, model.__name__, tuple(secret), dialect
+        self.fields: dict[str, Field] = fields_of(
+            self.mapper, secret=self.secret, read_only=read_only, types=types, dialect=dialect
+        )
+        self.keys: tuple[Field, ...] = tuple(self.fields[prop.key] for prop in keys_of(self.mapper))
+        self._place = {name: index for index, name in enumerate(self.fields)}
+        self._plain = {name: field.kind.plain for name, field in self.fields.items() if field.kind.plain is not None}
+
+    def related(self, name: str) -> Resource | None:
+        """What a relation leads to; None if the class has no relation of this name."""
+        relation = self.mapper.relationships.get(name)
+        if relation is None:
+            return None
+        return Resource(relation.mapper.class_, secret=self.secret, dialect=self._dialect)
+
+    # -- bodies
+
+    @property
+    def new(self) -> TypeAdapter[dict[str, Any]]:
+        """A new row."""
+        return TypeAdapter(self._new)
+
+    @property
+    def several(self) -> TypeAdapter[list[dict[str, Any]]]:
+        """New rows."""
+        return TypeAdapter(list[self._new])  # type: ignore[name-defined]
+
+    @property
+    def replacement(self) -> TypeAdapter[dict[str, Any]]:
+        """All of a row but its key."""
+        fields = [(one, one.replaced) for one in self.fields.values() if one.writable]
+        return TypeAdapter(self._body("Replacement", fields))
+
+    @property
+    def patch(self) -> TypeAdapter[dict[str, Any]]:
+        """Some fields of a row."""
+        return TypeAdapter(self._body("Patch", [(one, False) for one in self.fields.values() if one.writable]))
+
+    @property
+    def row(self) -> Any:
+        """A row as it is told, of which a client may have asked for some fields only."""
+        return self._body("", [(one, False) for one in self.fields.values()])
+
+    @property
+    def _new(self) -> Any:
+        return self._body("New", [(one, one.required) for one in self.fields.values() if one.given])
+
+    def _body(self, kind: str, fields: Iterable[tuple[Field, bool]]) -> Any:
+        """The type of a body: its fields, and whether each must be there."""
+        members = {one.name: (Required if needed else NotRequired)[_typed(one)] for one, needed in fields}
+        make: Any = TypedDict
+        made = make(f"{self.name}{kind}", members)
+        made.__pydantic_config__ = CONFIG
+        made.__doc__ = None
+        return made
+
+    # -- rows
+
+    @property
+    def columns(self) -> list[Any]:
+        """What a query selects for `plain`."""
+        return [field.attribute for field in self.fields.values()]
+
+    def plain(self, values: Sequence[Any]) -> dict[str, Any]:
+        """A row that was selected, as JSON has it: what pydantic cannot write by itself is made simple."""
+        row = dict(zip(self.fields, values, strict=True))
+        for name, kind in self._plain.items():
+            if row[name] is not None:
+                row[name] = kind.dump_python(row[name], mode="json")
+        return row
+
+    def seen(self, entity: object) -> dict[str, Any]:
+        """An object that was just read, likewise."""
+        return self.plain([getattr(entity, name) for name in self.fields])
+
+    def key_in(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """The key of a row that was selected."""
+        return tuple(values[self._place[one.name]] for one in self.keys)
+
+    def key_of(self, entity: object) -> tuple[Any, ...]:
+        """The key of an object."""
+        return tuple(getattr(entity, one.name) for one in self.keys)
+
+    def key_from(self, text: str) -> tuple[Any, ...] | None:
+        """The key that a part of an address stands for; None if there can be no such row."""
+        return keys.read(text, [one.kind for one in self.keys])
+
+    def at(self, key: Sequence[Any]) -> ColumnElement[bool]:
+        """That a row has this key."""
+        return and_(*(one.attribute == value for one, value in zip(self.keys, key, strict=True)))
+
+    @property
+    def table(self) -> Table:
+        """The table that its own columns are in."""
+        table = self.mapper.local_table
+        assert isinstance(table, Table)
+        return table
+
+    def named(self, column: str) -> str:
+        """The field that a column of the table is; its own name if clients do not see it."""
+        for name, field in self.fields.items():
+            if getattr(field.attribute.property.columns[-1], "name", None) == column:
+                return name
+        return column
+
+
+def _typed(field: Field) -> Any:
+    """The type of a field in a body, with what the schema tells about it."""
+    kind = field.kind.body | None if field.nullable else field.kind.body
+    told: dict[str, Any] = {} if field.default is None else {"default": _simple(field)}
+    if field.about is None and not told:
+        return kind
+    return Annotated[kind, About(description=field.about, json_schema_extra=told or None)]
+
+
+def _simple(field: Field) -> Any:
+    return field.kind.value.dump_python(field.default, mode="json")
+
+
+def _mapper_of(model: type) -> Mapper[Any]:
+    try:
+        mapper: Any = inspected(model)
+    except NoInspectionAvailable:
+        mapper = None
+    if not isinstance(mapper, Mapper):
+        raise TargetError(f"CRUD() serves a mapped class, and {model!r} is none.")
+    return mapper

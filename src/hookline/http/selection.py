@@ -1,0 +1,95 @@
+"""Which fields a client wants to be told, and which of related rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hookline.errors import near
+from hookline.http.problems import Wrong, bad_query
+from hookline.http.resource import Resource
+
+
+class Selection:
+    """Fields of a resource, and what is told of its relations.
+
+    Args:
+        resource: The resource.
+        names: The fields; all of them if none are named.
+
+    Attributes:
+        resource: The resource.
+        names: The fields.
+        related: By relation, what is told of the other side.
+    """
+
+    def __init__(self, resource: Resource, names: tuple[str, ...] = ()) -> None:
+        self.resource = resource
+        self.names = names or tuple(resource.fields)
+        self.related: dict[str, Selection] = {}
+
+
+class Selections:
+    """What clients may ask for.
+
+    Args:
+        resource: The resource.
+        depth: How many relations may follow one another.
+    """
+
+    def __init__(self, resource: Resource, depth: int) -> None:
+        self._resource, self._depth = resource, depth
+        self.everything = Selection(resource)
+        self._resources: dict[tuple[str, ...], Resource] = {(): resource}
+
+    def read(self, text: str | None) -> Selection:
+        """What a client asks for: ``title,artist.name``.
+
+        Raises:
+            Refused: It names what there is not, or what is too far away.
+        """
+        if text is None:
+            return self.everything
+        paths = [tuple(path.split(".")) for path in text.split(",")]
+        return self._selection((), paths)
+
+    def offered(self) -> list[str]:
+        """What may be asked for, of the resource itself and of what is next to it."""
+        found = list(self._resource.fields)
+        if self._depth:
+            for name in self._resource.mapper.relationships.keys():  # noqa: SIM118 - no dict: it iterates over what it holds
+                found += [f"{name}.{field}" for field in self._reached((name,)).fields]
+        return found
+
+    def _selection(self, place: tuple[str, ...], paths: list[tuple[str, ...]]) -> Selection:
+        resource = self._reached(place)
+        names = [path[0] for path in paths if len(path) == 1 and path[0] in resource.fields]
+        further: dict[str, list[tuple[str, ...]]] = {}
+        for path in paths:
+            if path[0] in resource.fields and len(path) == 1:
+                continue
+            if len(place) >= self._depth or path[0] not in resource.mapper.relationships:
+                raise self._unknown(resource, ".".join((*place, *path)), path[0])
+            further.setdefault(path[0], []).extend([path[1:]] if path[1:] else [])
+        made = Selection(resource, tuple(dict.fromkeys(names)))
+        if not names and paths:
+            made.names = ()
+        for name, rest in further.items():
+            made.related[name] = self._selection((*place, name), rest)
+        return made
+
+    def _reached(self, place: tuple[str, ...]) -> Resource:
+        if place not in self._resources:
+            there = self._reached(place[:-1]).related(place[-1])
+            assert there is not None
+            self._resources[place] = there
+        return self._resources[place]
+
+    def _unknown(self, resource: Resource, path: str, name: str) -> Exception:
+        offered = list(self._offered_of(resource))
+        return bad_query([Wrong("__fields", "unknown", f"there is no {path!r}.{near(name, offered)}"
+                                f" There are: {', '.join(offered)}.")])  # fmt: skip
+
+    def _offered_of(self, resource: Resource) -> Iterator[str]:
+        yield from resource.fields
+        if self._depth:
+            yield from resource.mapper.relationships.keys()
