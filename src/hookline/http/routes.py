@@ -55,23 +55,6 @@ class Routes:
             self._add_writes(self._writes)
         self._add_one(self._writes)
 
-    def _add(self, path: str, method: str, handler: Handler, name: str, summary: str, **told: Any) -> None:
-        parameters = [_REQUEST, *([_ROW_ID] if "{row_id}" in path else []), *([_FIELD] if "{field}" in path else [])]
-        if self._options.user is not None:
-            parameters.append(
-                Parameter("user", Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(self._options.user)])
-            )
-
-        async def endpoint(request: Request, user: Any = None, **place: Any) -> Response:
-            return await handler(request, request.scope.get("user") if user is None else user, **place)
-
-        endpoint.__name__ = name
-        endpoint.__doc__ = handler.__doc__
-        endpoint.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        self._router.add_api_route(
-            path, endpoint, methods=[method], name=f"{self._resource.name}:{name}", summary=summary, **told
-        )
-
     def _add_reads(self) -> None:
         options, reads = self._options, self._reads
         chosen = described.filters(reads.filters)
