@@ -77,6 +77,6 @@ class Ticket(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     holder: Mapped[str] = mapped_column(String(40))
     count: Mapped[int] = mapped_column(default=0)
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column()
     __mapper_args__ = {"version_id_col": version}
     __table_args__ = (UniqueConstraint("holder"),)
