@@ -72,14 +72,9 @@ class CRUD(APIRouter):
         UnknownArgumentError: A hook asks for what it cannot be given.
 
     Example:
-        >>> from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
-        >>> class Base(DeclarativeBase): ...
-        >>> class Movie(Base):
-        ...     __tablename__ = "movie"
-        ...     id: Mapped[int] = mapped_column(primary_key=True)
-        ...     name: Mapped[str]
-        >>> movies = CRUD(Movie, sessionmaker(), read_only=False, prefix="/movies")
-        >>> sorted({method for route in movies.routes for method in route.methods})
+        >>> from sqlalchemy.orm import sessionmaker
+        >>> people = CRUD(Person, sessionmaker(), read_only=False, prefix="/people")
+        >>> sorted({method for route in people.routes for method in route.methods})
         ['DELETE', 'GET', 'PATCH', 'POST', 'PUT']
     """
 
