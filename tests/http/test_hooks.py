@@ -184,7 +184,7 @@ async def test_what_cannot_be_given_back_is_an_error_that_names_the_hook(
 
 
 def test_a_hook_that_asks_for_what_it_cannot_be_given_is_refused_when_it_is_made() -> None:
-    with pytest.raises(UnknownArgumentError, match="asks for 'value'. Did you mean 'values'"):
+    with pytest.raises(UnknownArgumentError, match=r"asks for 'value'. Did you mean 'values'"):
         Hook(HookType.pre_patch, lambda row_id, value: None)
     with pytest.raises(UnknownArgumentError, match="asks for 'changes', which is not there"):
         Hook(HookType.pre_save, lambda changes: None)

@@ -75,7 +75,7 @@ def fields_of(
     hints = _hints(mapper.class_)
     found: dict[str, Field] = {}
     for prop in mapper.column_attrs:
-        if prop.key.startswith("_") or prop.key in hidden or prop.columns[-1].info.get(SECRET):
+        if prop.key.startswith("_") or prop.key in hidden or _is_secret(prop):
             continue
         hint = known.get(prop.key, hints.get(prop.key))
         found[prop.key] = _field(mapper, prop, hint, dialect, fixed=prop.key in fixed)
@@ -86,6 +86,11 @@ def fields_of(
             f"it cannot be secret."
         )
     return found
+
+
+def _is_secret(prop: ColumnProperty[Any]) -> bool:
+    """Whether an attribute says so of itself."""
+    return any(getattr(one, "info", {}).get(SECRET) for one in (prop, *prop.columns))
 
 
 def keys_of(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:

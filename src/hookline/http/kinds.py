@@ -165,9 +165,8 @@ def _bounds(column: TypeEngine[Any], dialect: str | None) -> Any:
     if isinstance(kind, String):
         return {} if kind.length is None else {"max_length": kind.length}
     if isinstance(kind, Integer):
-        bits = (
-            64 if dialect == "sqlite" or isinstance(kind, BigInteger) else 16 if isinstance(kind, SmallInteger) else 32
-        )
+        wide = isinstance(kind, BigInteger) or dialect == "sqlite"
+        bits = 16 if isinstance(kind, SmallInteger) else 64 if wide else 32
         return {"ge": -(2 ** (bits - 1)), "le": 2 ** (bits - 1) - 1}
     if isinstance(kind, Numeric) and kind.asdecimal:
         bounds = {"max_digits": kind.precision, "decimal_places": kind.scale}
