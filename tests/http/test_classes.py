@@ -243,7 +243,7 @@ def test_what_cannot_be_served_is_refused_and_says_what_to_do() -> None:
         CRUD(Part, sessionmaker(), secret=[Part.id])
     with pytest.raises(TargetError, match="is no foreign key"):
         CRUD(Part, sessionmaker(), references={"name": "name"})
-    with pytest.raises(TargetError, match="no field 'title' to name a row by"):
+    with pytest.raises(TargetError, match="no field 'title' that can name a row"):
         CRUD(Part, sessionmaker(), label="title")
     with pytest.raises(TargetError, match="opens a session for each request"):
         CRUD(Part, Session())

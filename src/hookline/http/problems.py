@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -150,7 +152,9 @@ def answer_to(error: Exception, request: Request, resource: Resource) -> Respons
     if isinstance(error, HTTPException):
         code = f"http-{error.status_code}"
         return _problem(error.status_code, code, str(error.detail), None, (), error.headers)
-    if _has_handler(request, error):
+    if isinstance(error, RequestValidationError) and _handler(request, error) is request_validation_exception_handler:
+        return invalid(Wrong(str(one["loc"][-1]), one["type"], one["msg"]) for one in error.errors()).response()
+    if _handler(request, error) is not None:
         return None
     known = _known(error, resource)
     if known is not None:
@@ -186,10 +190,11 @@ def _transient(error: DBAPIError) -> bool:
     return state in _TRANSIENT or re.search(r"database (table )?is locked", str(error.orig)) is not None
 
 
-def _has_handler(request: Request, error: Exception) -> bool:
-    """Whether the application has said what it answers to errors of such a class."""
+def _handler(request: Request, error: Exception) -> object:
+    """What the application has to answer to errors of such a class; None if it has nothing."""
     by_class, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
-    return any(kind in by_class for kind in type(error).__mro__ if kind is not Exception)
+    found = (by_class.get(kind) for kind in type(error).__mro__ if kind is not Exception)
+    return next((one for one in found if one is not None), None)
 
 
 def _problem(
