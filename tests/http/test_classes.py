@@ -237,7 +237,7 @@ def test_what_cannot_be_served_is_refused_and_says_what_to_do() -> None:
     assert "place" not in CRUD(Odd, sessionmaker(), secret=["place"]).resource.fields
     with pytest.raises(TargetError, match="serves a mapped class"):
         CRUD(Coordinates, sessionmaker())
-    with pytest.raises(TargetError, match="no field 'nmae'. Did you mean 'name'"):
+    with pytest.raises(TargetError, match=r"no field 'nmae'. Did you mean 'name'"):
         CRUD(Part, sessionmaker(), read_only_fields=["nmae"])
     with pytest.raises(TargetError, match="is part of the key"):
         CRUD(Part, sessionmaker(), secret=[Part.id])
