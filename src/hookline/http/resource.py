@@ -153,9 +153,8 @@ def _typed(field: Field) -> Any:
     """The type of a field in a body, with what the schema tells about it."""
     kind = field.kind.body | None if field.nullable else field.kind.body
     told: dict[str, Any] = {} if field.default is None else {"default": _simple(field)}
-    if field.about is None and not told:
-        return kind
-    return Annotated[kind, About(description=field.about, json_schema_extra=told or None)]
+    examples = None if field.kind.example is None else [field.kind.example]
+    return Annotated[kind, About(description=field.about, examples=examples, json_schema_extra=told or None)]
 
 
 def _simple(field: Field) -> Any:
