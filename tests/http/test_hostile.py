@@ -429,7 +429,7 @@ async def test_keys_that_no_row_can_have_are_not_found(client: Client, bank: Ses
 async def test_tags_that_are_none_never_let_a_write_through(client: Client, bank: Session) -> None:
     async with client(Account) as http:
         tag = (await http.get(ROW)).headers["etag"]
-        tags = ["", "garbage", '"', '"a', tag.strip('"'), f"W/{tag}", ",,,", "*,*", "**", b"\xff",
+        tags = ["", "garbage", '"', '"a', tag.strip('"'), f"W/{tag}", f"w/{tag}", f"x{tag}", f"{tag}x", ",,,", "*,*", "**", b"\xff",
                 '"a" "b"',
                 '"' + "x" * 10_000 + '"', '"a' * 5_000, tag.upper() if tag != tag.upper() else tag.lower()]  # fmt: skip
         for one in tags:
@@ -579,3 +579,11 @@ async def test_what_a_hook_leaves_out_is_told_too(either: Any, bank: Session) ->
     async with serving(either, hooks=[Hook(HookType.pre_save, forget)]) as http:
         assert wrong_fields(await http.post(ROWS, json={"owner": "Eve", "number": "13"})) == {"number": "not_null"}
     assert untouched(bank)
+
+
+async def test_tags_in_several_lines_are_one_list(client: Client, bank: Session) -> None:
+    async with client(Account) as http:
+        tag = (await http.get(ROW)).headers["etag"]
+        lines = [("if-match", '"a"'), ("if-match", tag)]
+        assert (await http.patch(ROW, json={"owner": "Bob"}, headers=lines)).status_code == 200
+        problem(await http.patch(ROW, json={"owner": "Eve"}, headers=lines), 412)
