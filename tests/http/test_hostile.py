@@ -587,3 +587,12 @@ async def test_tags_in_several_lines_are_one_list(client: Client, bank: Session)
         lines = [("if-match", '"a"'), ("if-match", tag)]
         assert (await http.patch(ROW, json={"owner": "Bob"}, headers=lines)).status_code == 200
         problem(await http.patch(ROW, json={"owner": "Eve"}, headers=lines), 412)
+
+
+async def test_what_a_hook_makes_too_large_for_its_column_is_told_too(either: Any, bank: Session) -> None:
+    def grow(row: Account) -> None:
+        row.balance = 10**30
+
+    async with serving(either, hooks=[Hook(HookType.pre_save, grow)]) as http:
+        assert wrong_fields(await http.post(ROWS, json={"owner": "Eve", "number": "13"})) == {"": "out_of_range"}
+    assert untouched(bank)

@@ -180,7 +180,7 @@ def _known(error: Exception, resource: Resource) -> Refused | None:
             return invalid(Wrong(field, violation.kind, message, parameters) for field in fields)
     if isinstance(error, PoolTimeoutError) or (isinstance(error, OperationalError) and _transient(error)):
         return Refused(503, "busy", "The database is busy: try again", headers={"Retry-After": "1"})
-    if isinstance(error, DataError) or (isinstance(error, StatementError) and isinstance(error.orig, OverflowError)):
+    if isinstance(error, DataError) or _overflows(error):
         return invalid([Wrong("", "out_of_range", "a value does not fit into its column")])
     return None
 
@@ -188,6 +188,13 @@ def _known(error: Exception, resource: Resource) -> Refused | None:
 def _transient(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     return state in _TRANSIENT or re.search(r"database (table )?is locked", str(error.orig)) is not None
+
+
+def _overflows(error: Exception) -> bool:
+    """Whether a number is too large for the driver, which does not always say so as drivers should."""
+    if isinstance(error, StatementError):
+        return isinstance(error.orig, OverflowError)
+    return isinstance(error, OverflowError) and "SQLite" in str(error)
 
 
 def _handler(request: Request, error: Exception) -> object:
