@@ -391,6 +391,7 @@ async def test_queries_that_cannot_be_understood_are_refused(client: Client, ban
         "balance=" + "9" * 5000, "balance__in=1&balance__in=x", "credit=NaN", "rate__null=maybe", "settings=1",
         "opened_at=1", "__fields=", "__fields=.", "__fields=id,,owner", "__order=,", "__order=--id", "=", "a=b",
         "&".join(["owner=a"] * 201),
+        "&".join(f"x{number}=1" for number in range(200)),
         "__fields=" + "." * 5000, "__fields=" + ",".join(["x"] * 2000),
     ]  # fmt: skip
     async with client(Account, **BULK) as http:
@@ -595,4 +596,16 @@ async def test_what_a_hook_makes_too_large_for_its_column_is_told_too(either: An
 
     async with serving(either, hooks=[Hook(HookType.pre_save, grow)]) as http:
         assert wrong_fields(await http.post(ROWS, json={"owner": "Eve", "number": "13"})) == {"": "out_of_range"}
+    assert untouched(bank)
+
+
+async def test_a_refusal_is_not_much_larger_than_what_was_sent(client: Client, bank: Session) -> None:
+    many = b"{" + b",".join(b'"k%d":1' % number for number in range(80_000)) + b"}"
+    async with client(Account, **BULK) as http:
+        for method, path in EVERY_WRITE[:3]:
+            told = problem(await http.request(method, path, content=many, headers=JSON), 422)
+            assert (len(told["errors"]), told["detail"][:9]) == (50, "50 of 800")
+        for rows in (b"[" + b"1," * 400_000 + b"1]", b"[" + b"{}," * 300_000 + b"{}]"):
+            problem(await http.post(ROWS + "bulk/", content=rows, headers=JSON), 413)
+        assert len(problem(await http.post(ROWS + "bulk/", json=[{}] * 1000), 422)["errors"]) == 50
     assert untouched(bank)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
-from hookline.http.problems import Refused, Wrong, invalid
+from hookline.http.problems import Refused, Wrong, invalid, too_many
 from hookline.http.resource import Resource
 
 
@@ -36,14 +36,14 @@ async def body_of(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: bool = False) -> Any:
+def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: int | None = None) -> Any:
     """What a body says.
 
     Args:
         resource: What it is about, for messages.
         reader: What it must be.
         body: The body.
-        several: Whether it is a list of rows.
+        several: How many rows it may have, if it is a list of them.
 
     Raises:
         Refused: It is something else.
@@ -54,7 +54,9 @@ def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: 
         found = error.errors(include_url=False, include_context=False, include_input=False)
     if any(one["type"] == "json_invalid" for one in found):
         raise Refused(400, "json", "The body is not JSON", found[0]["msg"])
-    raise invalid(_wrong(resource, one, several=several) for one in found)
+    if several is not None and any(one["type"] == "too_long" and not one["loc"] for one in found):
+        raise too_many(several)
+    raise invalid(_wrong(resource, one, several=several is not None) for one in found)
 
 
 def _wrong(resource: Resource, error: Any, *, several: bool) -> Wrong:

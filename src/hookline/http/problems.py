@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -56,6 +57,10 @@ SCHEMA: Final[Mapping[str, Any]] = {
         },
     },
 }
+
+
+MOST_TOLD: Final = 50
+"""How many of the things that are wrong one answer lists: it must not be much larger than what was sent."""
 
 
 class Wrong(NamedTuple):
@@ -111,12 +116,14 @@ class Refused(HTTPException):
 
 def invalid(errors: Iterable[Wrong]) -> Refused:
     """What was sent breaks rules."""
-    return Refused(422, "validation", "What was sent breaks rules", errors=errors)
+    listed = tuple(errors)
+    more = f"{MOST_TOLD} of {len(listed)} errors are listed." if len(listed) > MOST_TOLD else ""
+    return Refused(422, "validation", "What was sent breaks rules", more, listed[:MOST_TOLD])
 
 
 def bad_query(errors: Iterable[Wrong]) -> Refused:
     """The query cannot be understood."""
-    listed = tuple(errors)
+    listed = tuple(islice(errors, MOST_TOLD))
     detail = "; ".join(f"{one.field}: {one.message}" for one in listed)
     return Refused(400, "query", "The query cannot be understood", detail, listed)
 
@@ -124,6 +131,11 @@ def bad_query(errors: Iterable[Wrong]) -> Refused:
 def not_found() -> Refused:
     """There is no such row, or not for this client."""
     return Refused(404, "not-found", "There is no such row")
+
+
+def too_many(limit: int) -> Refused:
+    """More rows than one request may write."""
+    return Refused(413, "too-many-rows", "Too many rows", f"One request writes {limit} rows at most.")
 
 
 def refusal_of(error: ValidationError, index_of: Mapping[int, int] | None = None) -> Refused:

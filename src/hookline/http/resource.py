@@ -65,10 +65,9 @@ class Resource:
         """A new row."""
         return TypeAdapter(self._new)
 
-    @property
-    def several(self) -> TypeAdapter[list[dict[str, Any]]]:
-        """New rows."""
-        return TypeAdapter(list[self._new])  # type: ignore[name-defined]
+    def several(self, most: int) -> TypeAdapter[list[dict[str, Any]]]:
+        """So many new rows at most."""
+        return TypeAdapter(Annotated[list[self._new], About(max_length=most)])  # type: ignore[name-defined]
 
     @property
     def replacement(self) -> TypeAdapter[dict[str, Any]]:

@@ -14,14 +14,14 @@ from hookline.http.filters import Filter, conditions
 from hookline.http.hooks import RequestHooks
 from hookline.http.idempotency import Kept, fingerprint_of, key_of
 from hookline.http.options import Options
-from hookline.http.problems import Refused, Wrong, bad_query, not_found
+from hookline.http.problems import Refused, Wrong, bad_query, not_found, too_many
 from hookline.http.query import Query
 from hookline.http.reading import row_at
 from hookline.http.reads import json
 from hookline.http.resource import Resource
 from hookline.http.sessions import commit
 from hookline.http.visits import Visit, Visits
-from hookline.http.writing import Writer, too_many
+from hookline.http.writing import Writer
 
 JSON = "application/json"
 EVERYTHING = "__all"
@@ -46,7 +46,7 @@ class Writes:
         self._filters = filters
         self._many = frozenset((*filters, EVERYTHING))
         self.new, self.replacement, self.changes = resource.new, resource.replacement, resource.patch
-        self.several = resource.several
+        self.several = resource.several(options.max_bulk)
 
     async def create(self, request: Request, user: Any) -> Response:
         """A new row."""
@@ -71,9 +71,7 @@ class Writes:
         """New rows, all or none."""
         Query(request, ())
         body = await bodies.body_of(request, self._options.max_body)
-        rows = bodies.read(self._resource, self.several, body, several=True)
-        if len(rows) > self._options.max_bulk:
-            raise too_many(self._options.max_bulk)
+        rows = bodies.read(self._resource, self.several, body, several=self._options.max_bulk)
 
         def work(_: Visit, writer: Writer) -> Callable[[], Kept]:
             entities = writer.create(rows)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, lazyload
 
 from hookline.errors import UsageError, ValidationError, near
 from hookline.http.hooks import Asked, HookType, RequestHooks
-from hookline.http.problems import Refused, refusal_of
+from hookline.http.problems import refusal_of
 from hookline.http.resource import Resource
 from hookline.sqlalchemy.statements.locks import take_write_lock
 
@@ -128,11 +128,6 @@ class Writer:
             if len(index_of) < 2:
                 raise
             raise refusal_of(error, index_of) from error
-
-
-def too_many(limit: int) -> Refused:
-    """More rows than one request may write."""
-    return Refused(413, "too-many-rows", "Too many rows", f"One request writes {limit} rows at most.")
 
 
 def _single(key: tuple[Any, ...]) -> Any:
