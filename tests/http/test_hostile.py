@@ -609,3 +609,11 @@ async def test_a_refusal_is_not_much_larger_than_what_was_sent(client: Client, b
             problem(await http.post(ROWS + "bulk/", content=rows, headers=JSON), 413)
         assert len(problem(await http.post(ROWS + "bulk/", json=[{}] * 1000), 422)["errors"]) == 50
     assert untouched(bank)
+
+
+async def test_a_length_that_is_no_number_is_not_believed(client: Client, bank: Session) -> None:
+    async with client(Account) as http:
+        for length, status in ((b"\xb2", 201), (b"-1", 422), (b"1e3", 422), (b"9" * 5000, 413)):
+            headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+            answer = await http.post(ROWS, content=b'{"owner": "Ann", "number": "9"}', headers=headers)
+            assert answer.status_code == status, answer.text

@@ -24,7 +24,7 @@ async def body_of(request: Request, limit: int) -> bytes:
     """
     _must_be_json(request)
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
