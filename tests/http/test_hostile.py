@@ -617,3 +617,21 @@ async def test_a_length_that_is_no_number_is_not_believed(client: Client, bank: 
             headers = [(b"content-type", b"application/json"), (b"content-length", length)]
             answer = await http.post(ROWS, content=b'{"owner": "Ann", "number": "9"}', headers=headers)
             assert answer.status_code == status, answer.text
+
+
+async def test_a_query_that_is_too_long_is_refused(client: Client, bank: Session) -> None:
+    async with client(Account, **BULK, references={"branch_id": "town"}) as http:
+        for query in ("owner__icontains=" + "_" * 40_000, "owner=" + "%61" * 6_000, "x" * 40_000):
+            for path in (ROWS, ROWS + "ids/", ROWS + "count/", ROWS + "references/branch_id/"):
+                assert problem(await http.get(f"{path}?{query}"), 414)["type"].endswith("too-long")
+            problem(await http.delete(f"{ROWS}?{query}"), 414)
+        longest = "owner__icontains=" + "_" * 16_000
+        assert (await http.get(f"{ROWS}?{longest}")).json()["rows"] == []
+    assert untouched(bank)
+
+
+async def test_a_search_for_what_no_text_has_is_refused(client: Client, bank: Session) -> None:
+    async with client(Account, references={"branch_id": "town"}) as http:
+        for path in (ROWS + "ids/", ROWS + "references/branch_id/"):
+            problem(await http.get(path + "?__search=%00"), 400)
+            problem(await http.get(path + "?__search=a%00b"), 400)
