@@ -635,3 +635,9 @@ async def test_a_search_for_what_no_text_has_is_refused(client: Client, bank: Se
         for path in (ROWS + "ids/", ROWS + "references/branch_id/"):
             problem(await http.get(path + "?__search=%00"), 400)
             problem(await http.get(path + "?__search=a%00b"), 400)
+
+
+async def test_an_order_that_names_a_field_twice_is_refused(client: Client, bank: Session) -> None:
+    async with client(Account) as http:
+        for order in ("owner,owner", "-owner,id,owner", ",".join(["id"] * 5_000)):
+            problem(await http.get(ROWS, params={"__order": order}), 400)
