@@ -641,3 +641,23 @@ async def test_an_order_that_names_a_field_twice_is_refused(client: Client, bank
     async with client(Account) as http:
         for order in ("owner,owner", "-owner,id,owner", ",".join(["id"] * 5_000)):
             problem(await http.get(ROWS, params={"__order": order}), 400)
+
+
+async def test_a_moment_that_is_out_of_the_calendar_in_utc_is_refused(client: Client, bank: Session) -> None:
+    async with client(Account, **BULK) as http:
+        for moment in ("0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"):
+            for field in ("opened_at", "closed_at"):
+                for method, path in EVERY_WRITE:
+                    assert wrong_fields(await sent(http, method, path, {field: moment})) == {field: "value_error"}
+                problem(await http.get(ROWS, params={field: moment}), 400)
+                problem(await http.delete(ROWS, params={f"{field}__gt": moment}), 400)
+    assert untouched(bank)
+
+
+async def test_a_moment_of_another_zone_is_the_same_moment(client: Client, bank: Session) -> None:
+    async with client(Account) as http:
+        for field in ("opened_at", "closed_at"):
+            await http.patch(ROW, json={field: "2026-01-31T12:00:00+05:00"})
+            for moment in ("2026-01-31T07:00:00Z", "2026-01-31T02:00:00-05:00"):
+                assert (await http.get(ROWS, params={field: moment})).json()["rows"][0]["id"] == 1
+                assert (await http.get(ROWS, params={f"{field}__gt": moment})).json()["rows"] == []

@@ -196,13 +196,21 @@ def _written(value: Any) -> Any:
 
 
 def _aware(value: datetime) -> datetime:
-    """What has no zone is in UTC."""
-    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    """The moment in UTC; what has no zone is there already.
+
+    Databases that keep no zone, such as SQLite, would keep the time of day that it has elsewhere.
+    """
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC this is not within the years 1 to 9999") from None
 
 
 def _naive(value: datetime) -> datetime:
     """A column without a zone holds UTC."""
-    return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+    return _aware(value).replace(tzinfo=None)
 
 
 def _reasonable(value: Any, depth: int = 0) -> Any:
