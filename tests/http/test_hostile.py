@@ -430,8 +430,8 @@ async def test_keys_that_no_row_can_have_are_not_found(client: Client, bank: Ses
 async def test_tags_that_are_none_never_let_a_write_through(client: Client, bank: Session) -> None:
     async with client(Account) as http:
         tag = (await http.get(ROW)).headers["etag"]
-        tags = ["", "garbage", '"', '"a', tag.strip('"'), f"W/{tag}", f"w/{tag}", f"x{tag}", f"{tag}x", ",,,", "*,*", "**", b"\xff",
-                '"a" "b"',
+        tags = ["", "garbage", '"', '"a', tag.strip('"'), f"W/{tag}", f"w/{tag}", f"x{tag}", f"{tag}x", ",,,",
+                "*,*", "**", b"\xff", '"a" "b"',
                 '"' + "x" * 10_000 + '"', '"a' * 5_000, tag.upper() if tag != tag.upper() else tag.lower()]  # fmt: skip
         for one in tags:
             headers: Any = {"if-match": one}
@@ -639,7 +639,7 @@ async def test_a_search_for_what_no_text_has_is_refused(client: Client, bank: Se
 
 async def test_an_order_that_names_a_field_twice_is_refused(client: Client, bank: Session) -> None:
     async with client(Account) as http:
-        for order in ("owner,owner", "-owner,id,owner", ",".join(["id"] * 5_000)):
+        for order in ("owner,owner", "-owner,id,owner", ",".join(["id"] * 4_000)):
             problem(await http.get(ROWS, params={"__order": order}), 400)
 
 

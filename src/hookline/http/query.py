@@ -17,6 +17,9 @@ MOST: Final = 200
 LONGEST: Final = 16_384
 """How many bytes a query may have; SQLite takes no pattern of more than 50,000."""
 
+TOLD: Final = 10
+"""How many unknown parameters an answer names: it lists the known ones for each."""
+
 
 class Query:
     """The parameters of one request.
@@ -47,7 +50,7 @@ class Query:
         allowed = known if isinstance(known, (set, frozenset, Mapping)) else set(known)
         unknown = [name for name in self._given if name not in allowed]
         if unknown:
-            raise bad_query(Wrong(name, "unknown", _unknown(name, allowed)) for name in unknown)
+            raise bad_query(Wrong(name, "unknown", _unknown(name, allowed)) for name in unknown[:TOLD])
 
     def all(self, name: str) -> list[str]:
         """Every value of a parameter."""

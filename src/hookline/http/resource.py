@@ -67,7 +67,8 @@ class Resource:
 
     def several(self, most: int) -> TypeAdapter[list[dict[str, Any]]]:
         """So many new rows at most."""
-        return TypeAdapter(Annotated[list[self._new], About(max_length=most)])  # type: ignore[name-defined]
+        rows: Any = Annotated[list[self._new], About(max_length=most)]  # type: ignore[name-defined]
+        return TypeAdapter(rows)
 
     @property
     def replacement(self) -> TypeAdapter[dict[str, Any]]:
