@@ -77,7 +77,7 @@ def _not_taken(resource: Resource, name: str) -> tuple[str, str]:
         return "key", "is the key of the row, which is not assigned"
     if known is not None:
         return "read_only", "cannot be written"
-    relation = resource.mapper.relationships.get(name)
+    relation = resource.relations.get(name)
     if relation is not None:
         columns = [resource.named(column.name) for column in relation.local_columns]
         written = [one for one in columns if one in resource.fields and resource.fields[one].writable]

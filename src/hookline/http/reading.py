@@ -68,7 +68,7 @@ def told(session: Session, selection: Selection, found: list[tuple[Any, ...]], m
     for name, further in selection.related.items():
         keys = [resource.key_in(values) for values in found]
         related = _related(session, resource, name, further, keys, most)
-        several = bool(resource.mapper.relationships[name].uselist)
+        several = bool(resource.relations[name].uselist)
         for row, key in zip(rows, keys, strict=True):
             others = related.get(key, [])
             if several:

@@ -13,9 +13,9 @@ from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper
 from typing_extensions import TypedDict
 
-from hookline.errors import TargetError
+from hookline.errors import TargetError, near
 from hookline.http import keys
-from hookline.http.fields import Field, fields_of, keys_of
+from hookline.http.fields import Field, fields_of, keys_of, relations_of
 from hookline.http.kinds import CONFIG
 
 
@@ -36,6 +36,7 @@ class Resource:
         secret: What no client may see, of related classes too.
         fields: What clients may see, by name.
         keys: The fields of its key.
+        relations: The relations that clients may follow, by name.
     """
 
     def __init__(
@@ -48,15 +49,27 @@ class Resource:
             self.mapper, secret=self.secret, read_only=read_only, types=types, dialect=dialect
         )
         self.keys: tuple[Field, ...] = tuple(self.fields[prop.key] for prop in keys_of(self.mapper))
+        self.relations = relations_of(self.mapper, secret=self.secret)
         self._place = {name: index for index, name in enumerate(self.fields)}
         self._plain = {name: field.kind.plain for name, field in self.fields.items() if field.kind.plain is not None}
 
     def related(self, name: str) -> Resource | None:
         """What a relation leads to; None if the class has no relation of this name."""
-        relation = self.mapper.relationships.get(name)
+        relation = self.relations.get(name)
         if relation is None:
             return None
         return Resource(relation.mapper.class_, secret=self.secret, dialect=self._dialect)
+
+    def must_have(self, names: Iterable[str]) -> None:
+        """Refuse names that the class does not have.
+
+        Raises:
+            TargetError: There is no such attribute.
+        """
+        there = self.mapper.attrs.keys()
+        for name in names:
+            if name not in there:
+                raise TargetError(f"{self.name} has no field {name!r}.{near(name, there)}")
 
     # -- bodies
 

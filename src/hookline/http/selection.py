@@ -56,7 +56,7 @@ class Selections:
         """What may be asked for, of the resource itself and of what is next to it."""
         found = list(self._resource.fields)
         if self._depth:
-            for name in self._resource.mapper.relationships.keys():  # noqa: SIM118 - no dict: it iterates over what it holds
+            for name in self._resource.relations:
                 found += [f"{name}.{field}" for field in self._reached((name,)).fields]
         return found
 
@@ -67,7 +67,7 @@ class Selections:
         for path in paths:
             if path[0] in resource.fields and len(path) == 1:
                 continue
-            if len(place) >= self._depth or path[0] not in resource.mapper.relationships:
+            if len(place) >= self._depth or path[0] not in resource.relations:
                 raise self._unknown(resource, ".".join((*place, *path)), path[0])
             further.setdefault(path[0], []).extend([path[1:]] if path[1:] else [])
         made = Selection(resource, tuple(dict.fromkeys(names)))
@@ -92,4 +92,4 @@ class Selections:
     def _offered_of(self, resource: Resource) -> Iterator[str]:
         yield from resource.fields
         if self._depth:
-            yield from resource.mapper.relationships.keys()
+            yield from resource.relations
