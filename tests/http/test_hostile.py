@@ -682,3 +682,36 @@ async def test_a_secret_is_one_in_related_rows_too(client: Client, bank: Session
 def test_a_secret_that_is_not_there_is_a_mistake(sessions: Any) -> None:
     with pytest.raises(TargetError, match="'ownr'"):
         CRUD(Account, sessions, secret=["ownr"])
+
+
+async def test_what_is_wrong_with_a_secret_is_told_without_its_name(either: Any, bank: Session) -> None:
+    bank.add(Account(id=2, owner="Bob", number="8", pin="8888"))
+    bank.commit()
+    for pin, code in (("1234", "unique"), ("0000", "check")):
+
+        def guess(row: Any, pin: str = pin) -> None:
+            row.pin = pin
+
+        def choose(entity: Any, values: Any, pin: str = pin) -> None:
+            entity.pin = pin
+
+        async with serving(either, hooks=[Hook(HookType.pre_save, guess), Hook(HookType.pre_patch, choose)]) as http:
+            for answer in (
+                await http.post(ROWS, json={"owner": "Eve", "number": "13"}),
+                await http.patch(ROWS + "2/", json={"owner": "Eve"}),
+            ):
+                assert wrong_fields(answer) == {"": code}
+                assert "pin" not in answer.text, answer.text
+
+
+async def test_what_a_rule_says_of_a_secret_is_told_without_its_name(
+    client: Client, hooks: Hooks, bank: Session
+) -> None:
+    @hooks.before("update", Account)
+    def doubt(change: Any) -> None:
+        raise ValidationError(change.entity, {"_rumour": "is doubtful", "owner": "is doubtful"})
+
+    async with client(Account) as http:
+        told = wrong_fields(await http.patch(ROW, json={"owner": "Eve"}))
+    assert told == {"": "invalid", "owner": "invalid"}
+    assert untouched(bank)

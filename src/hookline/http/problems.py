@@ -30,6 +30,9 @@ MEDIA_TYPE: Final = "application/problem+json"
 _TRANSIENT: Final = frozenset({"40001", "40P01", "55P03", "57014"})
 """States of SQL in which the same request may succeed a moment later."""
 
+_UNSEEN: Final = {"check": "does not meet a constraint"}
+"""What is said instead of a message that names the constraint of a secret."""
+
 SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Problem",
     "description": "What is wrong, as of RFC 9457.",
@@ -138,16 +141,27 @@ def too_many(limit: int) -> Refused:
     return Refused(413, "too-many-rows", "Too many rows", f"One request writes {limit} rows at most.")
 
 
-def refusal_of(error: ValidationError, index_of: Mapping[int, int] | None = None) -> Refused:
+def refusal_of(error: ValidationError, resource: Resource, index_of: Mapping[int, int] | None = None) -> Refused:
     """What a client is told of broken rules.
 
     Args:
         error: What the hooks say, or the database's constraints.
+        resource: What the request was about.
         index_of: Which of several rows an entity is, by its `id()`.
     """
     places = index_of or {}
+    told = (Wrong(one.field, one.code, one.text, one.parameters, places.get(id(one.entity))) for one in error.problems)
+    return _seen(told, resource)
+
+
+def _seen(errors: Iterable[Wrong], resource: Resource) -> Refused:
+    """The same, without the names of what the client does not see."""
+    hidden = resource.hidden
     return invalid(
-        Wrong(one.field, one.code, one.text, one.parameters, places.get(id(one.entity))) for one in error.problems
+        one._replace(field="", message=_UNSEEN.get(one.code, one.message), parameters={})
+        if one.field in hidden
+        else one
+        for one in errors
     )
 
 
@@ -180,7 +194,7 @@ def answer_to(error: Exception, request: Request, resource: Resource) -> Respons
 def _known(error: Exception, resource: Resource) -> Refused | None:
     """What a client is told of an error of data or of the database; None if it is the program's."""
     if isinstance(error, ValidationError):
-        return refusal_of(error)
+        return refusal_of(error, resource)
     if isinstance(error, StaleDataError):
         return Refused(412, "conflict", "Somebody else has changed the row meanwhile")
     if isinstance(error, IntegrityError):  # of a table that no rule book is about, or it would be a ValidationError
@@ -189,7 +203,7 @@ def _known(error: Exception, resource: Resource) -> Refused | None:
             parameters = {"constraint": violation.constraint or "", "table": resource.table.name}
             message = violation.message.format(**parameters)
             fields = [resource.named(column) for column in violation.columns] or [""]
-            return invalid(Wrong(field, violation.kind, message, parameters) for field in fields)
+            return _seen((Wrong(field, violation.kind, message, parameters) for field in fields), resource)
     if isinstance(error, PoolTimeoutError) or (isinstance(error, OperationalError) and _transient(error)):
         return Refused(503, "busy", "The database is busy: try again", headers={"Retry-After": "1"})
     if isinstance(error, DataError) or _overflows(error):

@@ -154,6 +154,12 @@ class Resource:
         assert isinstance(table, Table)
         return table
 
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The names of attributes and columns that clients do not see."""
+        names = {*self.mapper.attrs.keys(), *(column.name for column in self.mapper.columns)}
+        return frozenset(names - self.fields.keys() - self.relations.keys())
+
     def named(self, column: str) -> str:
         """The field that a column of the table is; its own name if clients do not see it."""
         for name, field in self.fields.items():

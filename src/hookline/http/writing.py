@@ -127,7 +127,7 @@ class Writer:
         except ValidationError as error:
             if len(index_of) < 2:
                 raise
-            raise refusal_of(error, index_of) from error
+            raise refusal_of(error, self._resource, index_of) from error
 
 
 def _single(key: tuple[Any, ...]) -> Any:
