@@ -715,3 +715,18 @@ async def test_what_a_rule_says_of_a_secret_is_told_without_its_name(
         told = wrong_fields(await http.patch(ROW, json={"owner": "Eve"}))
     assert told == {"": "invalid", "owner": "invalid"}
     assert untouched(bank)
+
+
+async def test_an_object_that_has_a_name_twice_is_refused(client: Client, bank: Session) -> None:
+    async with client(Account, **BULK) as http:
+        for body in (
+            '{"owner": "Eve", "number": "13", "owner": "Ann"}',
+            '{"owner": "Eve", "number": "13", "settings": {"a": 1, "\\u0061": 2}}',
+        ):
+            for method, path in EVERY_WRITE:
+                row = body.replace('"number": "13", ', "") if method == "PATCH" else body
+                answer = await http.request(
+                    method, path, content=f"[{row}]" if path.endswith("bulk/") else row, headers=JSON
+                )
+                assert "twice" in problem(answer, 400)["detail"]
+    assert untouched(bank)

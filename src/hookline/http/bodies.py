@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from email.message import Message
 from typing import Any
 
@@ -49,7 +50,9 @@ def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: 
         Refused: It is something else.
     """
     try:
-        return reader.validate_json(body)
+        value = reader.validate_json(body)
+        _must_be_unambiguous(body)
+        return value
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
     if any(one["type"] == "json_invalid" for one in found):
@@ -57,6 +60,19 @@ def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: 
     if several is not None and any(one["type"] == "too_long" and not one["loc"] for one in found):
         raise too_many(several)
     raise invalid(_wrong(resource, one, several=several is not None) for one in found)
+
+
+def _must_be_unambiguous(body: bytes) -> None:
+    """Refuse an object that has a name twice: who looks at the first, and who at the last, see different rows."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names: set[str] = set()
+        for name, _ in pairs:
+            if name in names:
+                raise Refused(400, "json", "The body is not JSON", f"An object has the name {name!r} twice.")
+            names.add(name)
+
+    json.loads(body.decode(), object_pairs_hook=once, parse_int=str, parse_float=str)
 
 
 def _wrong(resource: Resource, error: Any, *, several: bool) -> Wrong:
@@ -89,8 +105,8 @@ def _must_be_json(request: Request) -> None:
     message = Message()
     message["content-type"] = given = request.headers.get("content-type", "")
     kind, charset = message.get_content_type(), message.get_content_charset("utf-8")
-    json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-    if not given or not json or charset not in ("utf-8", "utf8", "us-ascii"):
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    if not given or not is_json or charset not in ("utf-8", "utf8", "us-ascii"):
         raise Refused(
             415, "content-type", "The body must be JSON", f"Send Content-Type: application/json, not {given!r}.",
             headers={"Accept": "application/json", "Accept-Patch": "application/json, application/merge-patch+json"},
