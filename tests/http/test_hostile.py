@@ -730,3 +730,14 @@ async def test_an_object_that_has_a_name_twice_is_refused(client: Client, bank: 
                 )
                 assert "twice" in problem(answer, 400)["detail"]
     assert untouched(bank)
+
+
+async def test_an_address_in_any_script_is_told_in_location(sessions: Any, bank: Session) -> None:
+    application = FastAPI()
+    application.include_router(CRUD(Account, sessions, read_only=False), prefix="/{town}/accounts")
+    async with served(application) as http:
+        for number, town in enumerate(("東京", "a b", "%25", "x%0d%0aSet-Cookie: y=1", "Zürich")):
+            made = await http.post(f"/{town}/accounts/", json={"owner": "Ann", "number": f"n{number}"})
+            assert made.status_code == 201, made.text
+            assert "set-cookie" not in made.headers
+            assert (await http.get(made.headers["location"])).json() == made.json()

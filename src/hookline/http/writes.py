@@ -24,6 +24,7 @@ from hookline.http.visits import Visit, Visits
 from hookline.http.writing import Writer
 
 JSON = "application/json"
+_PATH = "/~!$&'()*+,;=:@"
 EVERYTHING = "__all"
 """The parameter by which a client says that it means all rows."""
 
@@ -60,7 +61,7 @@ class Writes:
             def last() -> Kept:
                 key = self._resource.key_of(entity)
                 row = self._row(visit, key)
-                place = f"{request.url.path.rstrip('/')}/{quote(keys.written(key), safe='~,')}/"
+                place = f"{quote(request.url.path.rstrip('/'), safe=_PATH)}/{quote(keys.written(key), safe='~,')}/"
                 return Kept(201, {"Location": place, "ETag": tags.tag_of(row)}, json(row))
 
             return last
