@@ -51,10 +51,11 @@ def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: 
     """
     try:
         value = reader.validate_json(body)
-        _must_be_unambiguous(body)
-        return value
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
+    else:
+        _must_be_unambiguous(body)
+        return value
     if any(one["type"] == "json_invalid" for one in found):
         raise Refused(400, "json", "The body is not JSON", found[0]["msg"])
     if several is not None and any(one["type"] == "too_long" and not one["loc"] for one in found):
