@@ -13,10 +13,11 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request, Response
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
+from starlette.authentication import BaseUser, SimpleUser, UnauthenticatedUser
 
 from hookline import Hooks, ValidationError
 from hookline.errors import TargetError
-from hookline.http import CRUD, Hook, HookType
+from hookline.http import CRUD, Hook, HookType, IdempotencyKeys
 from tests.http.bank import Account, Base, Branch
 from tests.http.conftest import Client, served
 
@@ -741,3 +742,38 @@ async def test_an_address_in_any_script_is_told_in_location(sessions: Any, bank:
             assert made.status_code == 201, made.text
             assert "set-cookie" not in made.headers
             assert (await http.get(made.headers["location"])).json() == made.json()
+
+
+async def test_idempotency_keys_that_are_none_are_refused(client: Client, bank: Session) -> None:
+    async with client(Account, idempotency=IdempotencyKeys()) as http:
+        for key in ("", " ", "x" * 256, b"\xff", "é".encode(), b"a\tb"):
+            answer = await http.post(ROWS, json={"owner": "Eve", "number": "13"}, headers={"idempotency-key": key})
+            assert problem(answer, 400)["type"].endswith("idempotency-key")
+    async with client(Account) as http:
+        answer = await http.post(ROWS, json={"owner": "Eve", "number": "13"}, headers={"idempotency-key": "a"})
+        assert problem(answer, 400)["type"].endswith("idempotency-off")
+    assert untouched(bank)
+
+
+class Nameless:
+    """A user whom nobody knows by anything."""
+
+
+class Named(BaseUser):
+    """One of Starlette's, who leaves out what may be left out."""
+
+    is_authenticated = True
+    display_name = "Ann"
+
+
+async def test_a_key_belongs_to_its_user_whatever_users_are(client: Client, bank: Session) -> None:
+    numbers = iter(range(100))
+    for user in (UnauthenticatedUser, lambda: SimpleUser("Ann"), Named, lambda: {"id": 0}, lambda: 7):
+        key = {"idempotency-key": f"key {next(numbers)}"}
+        body = {"owner": "Ann", "number": f"n{next(numbers)}"}
+        async with client(Account, idempotency=IdempotencyKeys(), user=user) as http:
+            first, second = [await http.post(ROWS, json=body, headers=key) for _ in range(2)]
+            assert (first.status_code, second.json()) == (201, first.json()), second.text
+            assert second.headers["idempotency-replayed"] == "true"
+    async with client(Account, idempotency=IdempotencyKeys(), user=Nameless) as http:
+        problem(await http.post(ROWS, json={"owner": "Eve", "number": "13"}, headers=key), 500)
