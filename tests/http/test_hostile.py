@@ -777,3 +777,29 @@ async def test_a_key_belongs_to_its_user_whatever_users_are(client: Client, bank
             assert second.headers["idempotency-replayed"] == "true"
     async with client(Account, idempotency=IdempotencyKeys(), user=Nameless) as http:
         problem(await http.post(ROWS, json={"owner": "Eve", "number": "13"}, headers=key), 500)
+
+
+async def test_handlers_of_http_exceptions_and_of_all_errors_are_obeyed_too(sessions: Any, bank: Session) -> None:
+    application = FastAPI()
+    hooks = [Hook(HookType.pre_patch, raising(HTTPException(402))), Hook(HookType.pre_delete, raising(Leak()))]
+    application.include_router(CRUD(Account, sessions, read_only=False, hooks=hooks), prefix="/movies")
+    async with served(application) as http:
+        problem(await http.patch(ROW, json={"owner": "Eve"}), 402)
+
+    @application.exception_handler(402)
+    async def unpaid(request: Request, error: Exception) -> Response:
+        return Response("unpaid", 402)
+
+    @application.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return Response("failed", 500)
+
+    application.middleware_stack = None
+    async with served(application) as http:
+        assert (await http.patch(ROW, json={"owner": "Eve"})).text == "unpaid"
+        assert (await http.delete(ROW)).text == "failed"
+        problem(await http.get(ROWS + "99/"), 404)
+        assert wrong_fields(await http.put(ROW, json={"owner": "Eve", "number": "13", "balance": -1})) == {
+            "balance": "check"
+        }
+    assert untouched(bank)

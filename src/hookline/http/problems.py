@@ -175,7 +175,7 @@ def answer_to(error: Exception, request: Request, resource: Resource) -> Respons
     """
     if isinstance(error, Refused):
         return error.response()
-    if isinstance(error, HTTPException):
+    if isinstance(error, HTTPException) and not _has_own(request, error):
         code = f"http-{error.status_code}"
         return _problem(error.status_code, code, str(error.detail), None, (), error.headers)
     if isinstance(error, RequestValidationError) and _handler(request, error) is request_validation_exception_handler:
@@ -185,6 +185,8 @@ def answer_to(error: Exception, request: Request, resource: Resource) -> Respons
     known = _known(error, resource)
     if known is not None:
         return known.response()
+    if {500, Exception} & getattr(request.app, "exception_handlers", {}).keys():
+        return None
     number = uuid4().hex
     log.error("%s %s failed [%s]", request.method, request.url.path, number, exc_info=error)
     body = {"type": _type("error"), "title": "The server failed", "status": 500, "id": number}
@@ -221,6 +223,13 @@ def _overflows(error: Exception) -> bool:
     if isinstance(error, StatementError):
         return isinstance(error.orig, OverflowError)
     return isinstance(error, OverflowError) and "SQLite" in str(error)
+
+
+def _has_own(request: Request, error: HTTPException) -> bool:
+    """Whether the application answers such errors in its own way, and not in that of its framework."""
+    _, by_status = request.scope.get("starlette.exception_handlers", ({}, {}))
+    found = by_status.get(error.status_code) or _handler(request, error)
+    return found is not None and getattr(found, "__module__", "").partition(".")[0] not in ("fastapi", "starlette")
 
 
 def _handler(request: Request, error: Exception) -> object:
