@@ -12,7 +12,7 @@ from uuid import uuid4
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
@@ -206,7 +206,7 @@ def _known(error: Exception, resource: Resource) -> Refused | None:
             message = violation.message.format(**parameters)
             fields = [resource.named(column) for column in violation.columns] or [""]
             return _seen((Wrong(field, violation.kind, message, parameters) for field in fields), resource)
-    if isinstance(error, PoolTimeoutError) or (isinstance(error, OperationalError) and _transient(error)):
+    if isinstance(error, PoolTimeoutError) or (isinstance(error, DBAPIError) and _transient(error)):
         return Refused(503, "busy", "The database is busy: try again", headers={"Retry-After": "1"})
     if isinstance(error, DataError) or _overflows(error):
         return invalid([Wrong("", "out_of_range", "a value does not fit into its column")])
