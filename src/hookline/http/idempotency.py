@@ -168,7 +168,8 @@ def _identity_of(user: Any) -> str | None:
             known = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
             if known is not None:
                 return str(known)
-    if type(user).__str__ is object.__str__ and type(user).__repr__ is object.__repr__:
+    kind: Any = type(user)
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         raise UsageError(
             f"An Idempotency-Key belongs to a user, and nothing tells one {type(user).__name__} from another. Give it "
             f"an attribute `id`, or a __str__."
