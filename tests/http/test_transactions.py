@@ -220,3 +220,40 @@ async def test_rows_that_only_leaves_out_are_nowhere(client: Client, look: Sessi
         assert (await http.patch(ROWS + "?id=2", json={"rating": 1})).json() == {"count": 0, "ids": []}
         assert (await http.delete(ROWS + "?__all=true")).json() == {"count": 1, "ids": ["1"]}
     assert look.execute(select(Movie.id, Movie.name, Movie.rating)).all() == [(2, "theirs", None)]
+
+
+async def test_no_row_is_made_or_changed_into_one_that_only_leaves_out(
+    client: Client, hooks: Hooks, look: Session
+) -> None:
+    look.add(Movie(name="mine", year=1))
+    look.commit()
+    heard: list[Any] = []
+    hooks.after_commit("write", Movie, name="hear")(lambda change: heard.append(change))
+    bulk = {"allow_bulk_create": True, "allow_bulk_patch": True}
+    async with client(only=lambda request: Movie.year == 1, **bulk) as http:
+        for method, path, body in (
+            ("POST", ROWS, {"name": "x", "year": 2}),
+            ("POST", ROWS + "bulk/", [{"name": "x", "year": 1}, {"name": "y", "year": 2}]),
+            ("PATCH", ROWS + "1/", {"year": 2}),
+            ("PUT", ROWS + "1/", {"name": "x", "year": 2}),
+            ("PATCH", ROWS + "?__all=true", {"year": 2}),
+        ):
+            refused = await http.request(method, path, json=body)
+            assert refused.status_code == 422, refused.text
+            assert refused.json()["errors"][0]["code"] == "out_of_reach"
+        assert heard == []
+        assert (await http.post(ROWS, json={"name": "also mine", "year": 1})).status_code == 201
+        assert (await http.patch(ROWS + "1/", json={"name": "still mine"})).status_code == 200
+    assert [(row.name, row.year) for row in look.execute(select(Movie.name, Movie.year).order_by(Movie.id))] == [
+        ("still mine", 1), ("also mine", 1),
+    ]  # fmt: skip
+
+
+async def test_a_hook_may_bring_a_row_to_its_owner(client: Client, hooks: Hooks, look: Session) -> None:
+    @hooks.before_commit("insert", Movie)
+    def own(change: Any) -> None:
+        change.entity.year = 1
+
+    async with client(only=lambda request: Movie.year == 1) as http:
+        made = await http.post(ROWS, json={"name": "x", "year": 2})
+        assert (made.status_code, made.json()["year"]) == (201, 1)

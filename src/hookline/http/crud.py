@@ -45,7 +45,8 @@ class CRUD(APIRouter):
         user: A dependency of FastAPI that tells who the client is; hooks ask for it as ``user``. If left out, it is
             what Starlette's AuthenticationMiddleware has found.
         only: Which rows there are for a request: a function that asks for ``request``, ``user`` or ``session``, sync or
-            async, and returns a condition. Rows that do not meet it are neither told nor written.
+            async, and returns a condition. Rows that do not meet it are neither told nor written, nor can a row be
+            made or changed into one.
         page_size: How many rows are on a page if a client does not say.
         max_page_size: How many it may say, and how many related rows are told of each row.
         max_depth: How many relations a client may follow to be told of related rows. They are told whole, but for

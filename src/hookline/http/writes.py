@@ -14,9 +14,9 @@ from hookline.http.filters import Filter, conditions
 from hookline.http.hooks import RequestHooks
 from hookline.http.idempotency import Kept, fingerprint_of, key_of
 from hookline.http.options import Options
-from hookline.http.problems import Refused, Wrong, bad_query, not_found, too_many
+from hookline.http.problems import Refused, Wrong, bad_query, invalid, not_found, too_many
 from hookline.http.query import Query
-from hookline.http.reading import row_at
+from hookline.http.reading import all_meet, row_at
 from hookline.http.reads import json
 from hookline.http.resource import Resource
 from hookline.http.sessions import commit
@@ -74,9 +74,14 @@ class Writes:
         body = await bodies.body_of(request, self._options.max_body)
         rows = bodies.read(self._resource, self.several, body, several=self._options.max_bulk)
 
-        def work(_: Visit, writer: Writer) -> Callable[[], Kept]:
+        def work(visit: Visit, writer: Writer) -> Callable[[], Kept]:
             entities = writer.create(rows)
-            return lambda: Kept(201, {}, self._ids(entities))
+
+            def last() -> Kept:
+                self._must_be_seen(visit, [self._resource.key_of(entity) for entity in entities])
+                return Kept(201, {}, self._ids(entities))
+
+            return last
 
         return await self._once(request, user, body, work)
 
@@ -108,12 +113,23 @@ class Writes:
         """Some fields of many rows."""
         where = self._chosen(request)
         values = bodies.read(self._resource, self.changes, await bodies.body_of(request, self._options.max_body))
-        return await self._each(request, user, where, lambda writer, entities: writer.patch(entities, values))
+
+        def write(visit: Visit, writer: Writer, entities: list[Any]) -> Callable[[], None]:
+            found = [self._resource.key_of(entity) for entity in entities]
+            writer.patch(entities, values)
+            return lambda: self._must_be_seen(visit, found)
+
+        return await self._each(request, user, where, write)
 
     async def delete_many(self, request: Request, user: Any) -> Response:
         """No such rows any more."""
         where = self._chosen(request)
-        return await self._each(request, user, where, lambda writer, entities: writer.delete(entities))
+
+        def write(_: Visit, writer: Writer, entities: list[Any]) -> Callable[[], None]:
+            writer.delete(entities)
+            return lambda: None
+
+        return await self._each(request, user, where, write)
 
     # -- what they have in common
 
@@ -172,7 +188,11 @@ class Writes:
         return writer, found[0]
 
     async def _each(
-        self, request: Request, user: Any, where: Sequence[Any], write: Callable[[Writer, list[Any]], None]
+        self,
+        request: Request,
+        user: Any,
+        where: Sequence[Any],
+        write: Callable[[Visit, Writer, list[Any]], Callable[[], None]],
     ) -> Response:
         most = self._options.max_bulk
 
@@ -182,8 +202,7 @@ class Writes:
             if len(entities) > most:
                 raise too_many(most)
             told = self._ids(entities)
-            write(writer, entities)
-            commit(visit.session, lambda: None)
+            commit(visit.session, write(visit, writer, entities))
             return Response(told, media_type=JSON)
 
         return await self._visits.run(request, user, work)
@@ -203,7 +222,13 @@ class Writes:
         row = row_at(visit.session, self._resource, [self._resource.at(key)])
         if row is None:
             raise not_found()
+        self._must_be_seen(visit, [tuple(key)])
         return row
+
+    def _must_be_seen(self, visit: Visit, found: Sequence[tuple[Any, ...]]) -> None:
+        """Refuse rows that there would not be for who has written them."""
+        if not all_meet(visit.session, self._resource, found, visit.where):
+            raise invalid([Wrong("", "out_of_reach", "would be a row that you may not see")])
 
     def _ids(self, entities: Sequence[Any]) -> bytes:
         ids = [keys.written(self._resource.key_of(entity)) for entity in entities]
