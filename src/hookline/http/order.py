@@ -63,7 +63,7 @@ class Order:
             Refused: It names what rows cannot be sorted by, or the same twice.
         """
         by: list[Sorted] = []
-        for name in text.split(",") if text else ():
+        for name in text.split(",") if text is not None else ():
             bare = name.removeprefix("-")
             if bare not in fields:
                 hint = near(bare, fields)

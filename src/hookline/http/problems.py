@@ -12,7 +12,7 @@ from uuid import uuid4
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import CircularDependencyError, DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
@@ -210,6 +210,8 @@ def _known(error: Exception, resource: Resource) -> Refused | None:
         return Refused(503, "busy", "The database is busy: try again", headers={"Retry-After": "1"})
     if isinstance(error, DataError) or _overflows(error):
         return invalid([Wrong("", "out_of_range", "a value does not fit into its column")])
+    if isinstance(error, CircularDependencyError):
+        return invalid([Wrong("", "circle", "rows refer to each other in a circle: none can be written first")])
     return None
 
 

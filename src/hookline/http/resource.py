@@ -97,15 +97,24 @@ class Resource:
     @property
     def row(self) -> Any:
         """A row as it is told, of which a client may have asked for some fields only."""
-        return self._body("", [(one, False) for one in self.fields.values()])
+        return self.row_with({})
+
+    def row_with(self, related: Mapping[str, Any]) -> Any:
+        """The same, with related rows if a client asks for them.
+
+        Args:
+            related: The types of what is told of them, by relation.
+        """
+        return self._body("Related" if related else "", [(one, False) for one in self.fields.values()], related)
 
     @property
     def _new(self) -> Any:
         return self._body("New", [(one, one.required) for one in self.fields.values() if one.given])
 
-    def _body(self, kind: str, fields: Iterable[tuple[Field, bool]]) -> Any:
-        """The type of a body: its fields, and whether each must be there."""
+    def _body(self, kind: str, fields: Iterable[tuple[Field, bool]], more: Mapping[str, Any] | None = None) -> Any:
+        """The type of a body: its fields, and whether each must be there; and more that may be."""
         members = {one.name: (Required if needed else NotRequired)[_typed(one)] for one, needed in fields}
+        members |= {name: NotRequired[kind] for name, kind in (more or {}).items()}
         make: Any = TypedDict
         made = make(f"{self.name}{kind}", members)
         made.__pydantic_config__ = CONFIG
