@@ -34,8 +34,9 @@ def bank(tables: Engine) -> Iterator[Session]:
     """A branch with an account, and a session of nobody's."""
     Base.metadata.create_all(tables)
     with Session(tables) as session:
-        session.add(Branch(id=1, town="Rome", alarm_code="4711"))
-        session.add(Account(id=1, owner="Ann", number="7", balance=5, branch_id=1, pin="1234", _rumour="broke"))
+        session.add(Branch(town="Rome", alarm_code="4711"))
+        session.flush()
+        session.add(Account(owner="Ann", number="7", balance=5, branch_id=1, pin="1234", _rumour="broke"))
         session.commit()
         before = contents(session)
         session.rollback()
@@ -422,7 +423,7 @@ async def test_bytes_that_no_query_can_have_are_refused(sessions: Any, bank: Ses
 
 async def test_keys_that_no_row_can_have_are_not_found(client: Client, bank: Session) -> None:
     async with client(Account) as http:
-        for key in ("0", "-1", "%00", "%ff", "1,1", ",", "1.5", "1e0", "true", "null", "NaN", "9" * 30, "9" * 9000, "~",
+        for key in ("0", "-1", "%00", "%ff", "1,1", ",", "1.5", "true", "null", "NaN", "9" * 30, "9" * 9000, "~",
                     "~ids", "[1]", "%EF%BF%BD", "+1", "0x1", "%D9%A1"):  # fmt: skip
             for method in ("GET", "DELETE", "PATCH", "PUT"):
                 body = {"owner": "Eve", "number": "13"} if method in ("PATCH", "PUT") else None
@@ -603,12 +604,12 @@ async def test_what_a_hook_makes_too_large_for_its_column_is_told_too(either: An
 
 
 async def test_a_refusal_is_not_much_larger_than_what_was_sent(client: Client, bank: Session) -> None:
-    many = b"{" + b",".join(b'"k%d":1' % number for number in range(80_000)) + b"}"
+    many = b"{" + b",".join(b'"k%d":1' % number for number in range(20_000)) + b"}"
     async with client(Account, **BULK) as http:
         for method, path in EVERY_WRITE[:3]:
             told = problem(await http.request(method, path, content=many, headers=JSON), 422)
-            assert (len(told["errors"]), told["detail"][:9]) == (50, "50 of 800")
-        for rows in (b"[" + b"1," * 400_000 + b"1]", b"[" + b"{}," * 300_000 + b"{}]"):
+            assert (len(told["errors"]), told["detail"][:9]) == (50, "50 of 200")
+        for rows in (b"[" + b"1," * 50_000 + b"1]", b"[" + b"{}," * 50_000 + b"{}]"):
             problem(await http.post(ROWS + "bulk/", content=rows, headers=JSON), 413)
         assert len(problem(await http.post(ROWS + "bulk/", json=[{}] * 1000), 422)["errors"]) == 50
     assert untouched(bank)
@@ -686,7 +687,7 @@ def test_a_secret_that_is_not_there_is_a_mistake(sessions: Any) -> None:
 
 
 async def test_what_is_wrong_with_a_secret_is_told_without_its_name(either: Any, bank: Session) -> None:
-    bank.add(Account(id=2, owner="Bob", number="8", pin="8888"))
+    bank.add(Account(owner="Bob", number="8", pin="8888"))
     bank.commit()
     for pin, code in (("1234", "unique"), ("0000", "check")):
 
