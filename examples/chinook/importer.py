@@ -161,7 +161,7 @@ def _refusals(refused: list[Refusal]) -> Table:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Send the Chinook data to a served store.")
     parser.add_argument("address", help="such as http://127.0.0.1:8000")
-    parser.add_argument("--batch", type=int, default=200, help="rows in a request")
+    parser.add_argument("--batch", type=int, default=500, help="rows in a request")
     parser.add_argument("--at-once", type=int, default=2, help="requests at a time")
     parser.add_argument("--name", default="the import", help="another name imports everything once more")
     return parser.parse_args()

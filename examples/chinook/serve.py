@@ -14,16 +14,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
+from threading import Thread
 
 import uvicorn
 from api import DATABASE, answers
 from database import connect, empty_database, kept_database
 from sqlalchemy import URL
-from uvicorn.supervisors import Multiprocess
 
 HOST = "127.0.0.1"
 HERE = Path(__file__).parent
@@ -47,22 +49,38 @@ def serve(url: URL, options: argparse.Namespace) -> None:
     answers.create_tables(engine)
     engine.dispose()
     os.environ[DATABASE] = url.render_as_string(hide_password=False)
-    config = uvicorn.Config(
-        "api:application", factory=True, host=HOST, port=options.port, workers=options.workers, log_level="warning"
-    )
-    sys.path.insert(0, str(HERE))  # where the processes find it
-    with config.bind_socket() as socket:
-        socket.listen()  # so that who is told the address can connect
-        address = f"http://{HOST}:{socket.getsockname()[1]}"
-        print(f"Chinook, on {options.db}: {address}/docs (Ctrl-C ends it)", flush=True)
-        if options.open and _has_display():
-            webbrowser.open(f"{address}/docs")
-        with _filled(address) if options.fill else nullcontext():
-            server = uvicorn.Server(config)
-            if options.workers > 1:
-                Multiprocess(config, server.run, [socket]).run()
-            else:
-                server.run([socket])
+    port = _free_port(options.port)
+    address = f"http://{HOST}:{port}"
+    Thread(target=_tell, args=(address, options), daemon=True).start()
+    with _filled(address) if options.fill else nullcontext():
+        uvicorn.run(
+            "api:application", factory=True, app_dir=str(HERE), host=HOST, port=port, workers=options.workers,
+            log_level="warning",
+        )  # fmt: skip
+
+
+def _free_port(wanted: int) -> int:
+    """The port, if nobody has it; any that nobody has for 0."""
+    with socket() as free:
+        free.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        try:
+            free.bind((HOST, wanted))
+        except OSError as error:
+            raise SystemExit(f"Port {wanted}: {error.strerror}. PORT=0 finds one that is free.") from None
+        return int(free.getsockname()[1])
+
+
+def _tell(address: str, options: argparse.Namespace) -> None:
+    """Say where the store is, as soon as it is there."""
+    host, port = address.removeprefix("http://").split(":")
+    while True:
+        with socket() as visitor:
+            if visitor.connect_ex((host, int(port))) == 0:
+                break
+        time.sleep(0.05)
+    print(f"Chinook, on {options.db}: {address}/docs (Ctrl-C ends it)", flush=True)
+    if options.open and _has_display():
+        webbrowser.open(f"{address}/docs")
 
 
 @contextmanager
