@@ -144,7 +144,8 @@ class Writes:
                     kept_in.keep(session, key, made)
                 return made
 
-            return commit(session, keep).response(JSON)
+            with writer.told_by_place():
+                return commit(session, keep).response(JSON)
 
         return await self._visits.run(request, user, inside)
 
@@ -184,7 +185,8 @@ class Writes:
                 raise too_many(most)
             told = self._ids(entities)
             write(writer, entities)
-            commit(visit.session, lambda: None)
+            with writer.told_by_place():
+                commit(visit.session, lambda: None)
             return Response(told, media_type=JSON)
 
         return await self._visits.run(request, user, work)
