@@ -12,7 +12,14 @@ import pytest
 
 from .repository import DOCS
 
-FRONT_DOORS = ["hookline", "hookline.sqlalchemy", "hookline.durable", "hookline.registrations", "hookline.workflow"]
+FRONT_DOORS = [
+    "hookline",
+    "hookline.sqlalchemy",
+    "hookline.durable",
+    "hookline.registrations",
+    "hookline.workflow",
+    "hookline.http",
+]
 DIRECTIVE = re.compile(r"^::: (?P<name>[\w.]+)", re.MULTILINE)
 
 

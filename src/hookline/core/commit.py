@@ -155,10 +155,10 @@ def _permitted(hook: Hook, now: Control | None, change: Change[Any]) -> bool:
     """Whether categories permit it now, and did when at least one of the steps was written."""
     if now is not None and not now.permits(hook.category, hook.protected):
         return False
-    return any(
-        step.control is None or step.control.permits(hook.category, hook.protected)
-        for step in getattr(change, "steps", (change,))
-    )
+    for step in getattr(change, "steps", (change,)):
+        if step.control is None or step.control.permits(hook.category, hook.protected):
+            return True
+    return False
 
 
 def _isolated(tx: Transaction, hook: Hook, changes: list[Change[Any]]) -> Steps[None]:

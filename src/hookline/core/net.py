@@ -146,7 +146,8 @@ class Fold:
         at = self._at
         rest = []
         for change in changes:
-            before, after = change.identity_before, change.identity
+            after = change.identity
+            before = change.identity_before if change.event == "update" else after  # nothing else moves a row
             if before == after:
                 rest.append((after, change))
             else:  # keys may be swapped or taken over within a flush: take those that move out first

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from email.message import Message
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
-from hookline.http.problems import Refused, Wrong, invalid
+from hookline.http.problems import Refused, Wrong, invalid, too_many
 from hookline.http.resource import Resource
 
 
@@ -24,7 +25,7 @@ async def body_of(request: Request, limit: int) -> bytes:
     """
     _must_be_json(request)
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
@@ -36,25 +37,43 @@ async def body_of(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: bool = False) -> Any:
+def read(resource: Resource, reader: TypeAdapter[Any], body: bytes, *, several: int | None = None) -> Any:
     """What a body says.
 
     Args:
         resource: What it is about, for messages.
         reader: What it must be.
         body: The body.
-        several: Whether it is a list of rows.
+        several: How many rows it may have, if it is a list of them.
 
     Raises:
         Refused: It is something else.
     """
     try:
-        return reader.validate_json(body)
+        value = reader.validate_json(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
+    else:
+        _must_be_unambiguous(body)
+        return value
     if any(one["type"] == "json_invalid" for one in found):
         raise Refused(400, "json", "The body is not JSON", found[0]["msg"])
-    raise invalid(_wrong(resource, one, several=several) for one in found)
+    if several is not None and any(one["type"] == "too_long" and not one["loc"] for one in found):
+        raise too_many(several)
+    raise invalid(_wrong(resource, one, several=several is not None) for one in found)
+
+
+def _must_be_unambiguous(body: bytes) -> None:
+    """Refuse an object that has a name twice: who looks at the first, and who at the last, see different rows."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names: set[str] = set()
+        for name, _ in pairs:
+            if name in names:
+                raise Refused(400, "json", "The body is not JSON", f"An object has the name {name!r} twice.")
+            names.add(name)
+
+    json.loads(body.decode(), object_pairs_hook=once, parse_int=str, parse_float=str)
 
 
 def _wrong(resource: Resource, error: Any, *, several: bool) -> Wrong:
@@ -75,7 +94,7 @@ def _not_taken(resource: Resource, name: str) -> tuple[str, str]:
         return "key", "is the key of the row, which is not assigned"
     if known is not None:
         return "read_only", "cannot be written"
-    relation = resource.mapper.relationships.get(name)
+    relation = resource.relations.get(name)
     if relation is not None:
         columns = [resource.named(column.name) for column in relation.local_columns]
         written = [one for one in columns if one in resource.fields and resource.fields[one].writable]
@@ -87,8 +106,8 @@ def _must_be_json(request: Request) -> None:
     message = Message()
     message["content-type"] = given = request.headers.get("content-type", "")
     kind, charset = message.get_content_type(), message.get_content_charset("utf-8")
-    json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-    if not given or not json or charset not in ("utf-8", "utf8", "us-ascii"):
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    if not given or not is_json or charset not in ("utf-8", "utf8", "us-ascii"):
         raise Refused(
             415, "content-type", "The body must be JSON", f"Send Content-Type: application/json, not {given!r}.",
             headers={"Accept": "application/json", "Accept-Patch": "application/json, application/merge-patch+json"},

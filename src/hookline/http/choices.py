@@ -66,10 +66,13 @@ def labelled(resource: Resource, label: str | None) -> Field | None:
         TargetError: There is no such field.
     """
     if label is not None:
-        if label not in resource.fields:
-            raise TargetError(f"{resource.name} has no field {label!r} to name a row by.{near(label, resource.fields)}")
+        if label not in resource.fields or "lt" not in resource.fields[label].kind.operators:
+            raise TargetError(
+                f"{resource.name} has no field {label!r} that can name a row.{near(label, resource.fields)}"
+            )
         return resource.fields[label]
-    return next((resource.fields[name] for name in _NAMES if name in resource.fields), None)
+    known = (resource.fields[name] for name in _NAMES if name in resource.fields)
+    return next((one for one in known if "lt" in one.kind.operators), None)
 
 
 class Reference(NamedTuple):

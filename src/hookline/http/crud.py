@@ -45,13 +45,15 @@ class CRUD(APIRouter):
         user: A dependency of FastAPI that tells who the client is; hooks ask for it as ``user``. If left out, it is
             what Starlette's AuthenticationMiddleware has found.
         only: Which rows there are for a request: a function that asks for ``request``, ``user`` or ``session``, sync or
-            async, and returns a condition. Rows that do not meet it are neither told nor written.
+            async, and returns a condition. Rows that do not meet it are neither told nor written, nor can a row be
+            made or changed into one.
         page_size: How many rows are on a page if a client does not say.
         max_page_size: How many it may say, and how many related rows are told of each row.
         max_depth: How many relations a client may follow to be told of related rows. They are told whole, but for
             secrets, whatever ``only`` says of their own class.
-        secret: Attributes, or names of them, that no client ever sees, nor filters or writes; so are those with
-            ``mapped_column(info={"secret": True})``, and names that begin with an underscore.
+        secret: Attributes, or names of them, that no client ever sees, nor filters, follows or writes, here or in
+            related rows; so are those with ``mapped_column(info={"secret": True})``, and names that begin with an
+            underscore.
         read_only_fields: Names of those that no client writes. Keys that are made, computed columns, versions and
             stamps (with ``onupdate``) are not written anyway.
         types: The types of fields for pydantic, by name, where the class does not say enough.
@@ -72,14 +74,9 @@ class CRUD(APIRouter):
         UnknownArgumentError: A hook asks for what it cannot be given.
 
     Example:
-        >>> from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
-        >>> class Base(DeclarativeBase): ...
-        >>> class Movie(Base):
-        ...     __tablename__ = "movie"
-        ...     id: Mapped[int] = mapped_column(primary_key=True)
-        ...     name: Mapped[str]
-        >>> movies = CRUD(Movie, sessionmaker(), read_only=False, prefix="/movies")
-        >>> sorted({method for route in movies.routes for method in route.methods})
+        >>> from sqlalchemy.orm import sessionmaker
+        >>> people = CRUD(Person, sessionmaker(), read_only=False, prefix="/people")
+        >>> sorted({method for route in people.routes for method in route.methods})
         ['DELETE', 'GET', 'PATCH', 'POST', 'PUT']
     """
 
@@ -115,10 +112,10 @@ class CRUD(APIRouter):
             allow_bulk_patch=allow_bulk_patch, allow_bulk_delete=allow_bulk_delete, max_bulk=max_bulk,
             max_body=max_body, require_if_match=require_if_match, idempotency=idempotency,
         )  # fmt: skip
+        hidden = tuple(secret)
         opened = Sessions(_factory_of(table) if sessions is None else sessions)
-        self.resource = Resource(
-            table, secret=tuple(secret), read_only=read_only_fields, types=types, dialect=opened.dialect
-        )
+        self.resource = Resource(table, secret=hidden, read_only=read_only_fields, types=types, dialect=opened.dialect)
+        self.resource.must_have(one for one in hidden if isinstance(one, str))
         router.setdefault("tags", [self.resource.name])
         super().__init__(route_class=answering(self.resource), **router)
         visits = Visits(opened, only)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NotRequired
+from typing import Annotated, Any, Final, NotRequired
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, WithJsonSchema
 from typing_extensions import TypedDict
 
 from hookline.http.filters import Filter
 from hookline.http.problems import MEDIA_TYPE, SCHEMA
 from hookline.http.reads import Reads
 from hookline.http.resource import Resource
+from hookline.http.selection import Selections
 from hookline.http.writes import EVERYTHING
 
 Described = dict[str, Any]
@@ -86,11 +87,27 @@ def inlined(schema: Described) -> Described:
     return done
 
 
-def page_of(resource: Resource) -> Any:
+def row_of(resource: Resource, selections: Selections) -> Any:
+    """A row, with what a client may ask for of related ones; what is further away is not told in detail."""
+    return resource.row_with({name: _related(resource, name, selections) for name in selections.relations})
+
+
+def _related(resource: Resource, name: str, selections: Selections) -> Any:
+    row = inlined(TypeAdapter(selections.reached((name,)).row).json_schema(mode="serialization"))
+    if selections.depth > 1:
+        row["additionalProperties"] = True
+    if not resource.relations[name].uselist:
+        return Annotated[Any, WithJsonSchema({"anyOf": [row, {"type": "null"}]})]
+    rows = {"rows": {"type": "array", "items": row}, "more": {"type": "boolean"}}
+    whole = {"type": "object", "properties": rows, "required": list(rows), "additionalProperties": False}
+    return Annotated[Any, WithJsonSchema(whole)]
+
+
+def page_of(resource: Resource, row: Any) -> Any:
     """A page of rows."""
     make: Any = TypedDict
     rows: Any = list
-    return make(f"{resource.name}Page", {"rows": rows[resource.row], "next": str | None})
+    return make(f"{resource.name}Page", {"rows": rows[row], "next": str | None})
 
 
 class Count(TypedDict):
@@ -148,12 +165,9 @@ class Schemas(TypedDict):
     patch: NotRequired[dict[str, Any]]
 
 
-def parameter(name: str, about: str, schema: Described, *, place: str = "query", example: Any = None) -> Described:
+def parameter(name: str, about: str, schema: Described, *, place: str = "query", required: bool = False) -> Described:
     """One parameter."""
-    told = {"name": name, "in": place, "required": False, "description": about, "schema": schema}
-    if example is not None:
-        told["example"] = example
-    return told
+    return {"name": name, "in": place, "required": required, "description": about, "schema": schema}
 
 
 def filters(chosen: Mapping[str, Filter]) -> list[Described]:
@@ -190,7 +204,10 @@ def order(reads: Reads) -> Described:
 
 def selection(reads: Reads) -> Described:
     """The parameter by which fields are chosen."""
-    names = "|".join(one.replace(".", r"\.") for one in sorted(reads.selections.offered()))
+    offered = reads.selections
+    words = [one.replace(".", r"\.") for one in sorted(offered.offered())]
+    further = [rf"{one}(\.\w+){{2,{offered.depth}}}" for one in offered.relations] if offered.depth > 1 else []
+    names = "|".join((*words, *further))
     schema = {"type": "string", "pattern": f"^({names})(,({names}))*$"}
     return parameter("__fields", "The fields to tell, with commas between; of related rows: relation.field.", schema)
 
@@ -201,9 +218,9 @@ def everything() -> Described:
     return parameter(EVERYTHING, "All rows are meant, and no filter is needed.", schema)
 
 
-def header(name: str, about: str) -> Described:
-    """A header that a request may have."""
-    return parameter(name, about, {"type": "string"}, place="header")
+def header(name: str, about: str, *, required: bool = False, **bounds: int) -> Described:
+    """A header that a request may have, or must."""
+    return parameter(name, about, {"type": "string", **bounds}, place="header", required=required)
 
 
 def headers(*names: str) -> Described:

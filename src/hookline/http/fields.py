@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import Column
-from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute, Mapped, Mapper
+from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute, Mapped, Mapper, RelationshipProperty
 
 from hookline.errors import TargetError, near
 from hookline.http.kinds import Kind, kind_of
@@ -59,7 +59,8 @@ def fields_of(
 
     Args:
         mapper: Of the class.
-        secret: Attributes, or names of them, that no client may see, besides those that say so of themselves.
+        secret: Attributes, or names of them, that no client may see, besides those that say so of themselves; they
+            may be of other classes.
         read_only: Names of those that no client may write.
         types: Their types by name, where the class does not say enough.
         dialect: The database, if that is known.
@@ -69,13 +70,13 @@ def fields_of(
     """
     hidden, fixed, known = _names(mapper, secret), set(read_only), dict(types or {})
     there = {prop.key for prop in mapper.column_attrs}
-    for name in (*fixed, *known, *(one for one in secret if isinstance(one, str))):
+    for name in (*fixed, *known):
         if name not in there:
             raise TargetError(f"{mapper.class_.__name__} has no field {name!r}.{near(name, there)}")
     hints = _hints(mapper.class_)
     found: dict[str, Field] = {}
     for prop in mapper.column_attrs:
-        if prop.key.startswith("_") or prop.key in hidden or prop.columns[-1].info.get(SECRET):
+        if prop.key in hidden or _is_secret(prop):
             continue
         hint = known.get(prop.key, hints.get(prop.key))
         found[prop.key] = _field(mapper, prop, hint, dialect, fixed=prop.key in fixed)
@@ -86,6 +87,18 @@ def fields_of(
             f"it cannot be secret."
         )
     return found
+
+
+def relations_of(mapper: Mapper[Any], *, secret: Iterable[Any] = ()) -> dict[str, RelationshipProperty[Any]]:
+    """The relations that clients may follow, by name; `secret` as for fields."""
+    hidden = _names(mapper, secret)
+    return {one.key: one for one in mapper.relationships if one.key not in hidden and not _is_secret(one)}
+
+
+def _is_secret(prop: ColumnProperty[Any] | RelationshipProperty[Any]) -> bool:
+    """Whether an attribute says so of itself."""
+    columns = prop.columns if isinstance(prop, ColumnProperty) else []
+    return prop.key.startswith("_") or any(getattr(one, "info", {}).get(SECRET) for one in (prop, *columns))
 
 
 def keys_of(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
@@ -26,6 +28,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookline.errors import UsageError
 from hookline.http.problems import Refused
 from hookline.sqlalchemy.outbox.clock import Moment, now
 
@@ -147,11 +150,31 @@ def key_of(request: Request, user: Any) -> str | None:
     given = request.headers.get("idempotency-key")
     if given is None:
         return None
-    if not 0 < len(given) <= LONGEST:
-        raise Refused(400, "idempotency-key", f"An Idempotency-Key has 1 to {LONGEST} characters")
-    whose = getattr(user, "id", None) or getattr(user, "identity", None) or getattr(user, "username", None)
-    told = [request.method, request.url.path, None if user is None else str(whose or user), given]
-    return _digest(to_json(told))
+    if not 0 < len(given) <= LONGEST or not given.isascii() or not given.isprintable() or not given.strip():
+        raise Refused(400, "idempotency-key", f"An Idempotency-Key has 1 to {LONGEST} characters of ASCII")
+    return _digest(to_json([request.method, request.url.path, _identity_of(user), given]))
+
+
+def _identity_of(user: Any) -> str | None:
+    """What a user is known by, in every request; None for nobody.
+
+    Raises:
+        UsageError: Nobody can tell two of them apart.
+    """
+    if user is None or getattr(user, "is_authenticated", True) is False:
+        return None
+    for name in ("id", "identity", "username", "display_name"):
+        with suppress(NotImplementedError):  # as Starlette's BaseUser has it
+            known = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
+            if known is not None:
+                return str(known)
+    kind: Any = type(user)
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        raise UsageError(
+            f"An Idempotency-Key belongs to a user, and nothing tells one {type(user).__name__} from another. Give it "
+            f"an attribute `id`, or a __str__."
+        )
+    return str(user)
 
 
 def fingerprint_of(body: bytes) -> str:

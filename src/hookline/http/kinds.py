@@ -10,7 +10,17 @@ from math import isfinite
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, Strict, TypeAdapter, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    Strict,
+    TypeAdapter,
+    WithJsonSchema,
+)
 from pydantic.errors import PydanticSchemaGenerationError
 from sqlalchemy import ARRAY, JSON, BigInteger, Enum, Integer, Numeric, SmallInteger, String
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -29,12 +39,24 @@ _TEXT: Final = r"^[^\x00]*$"
 """No database keeps the character of number zero."""
 
 
+# JSON Schema's own formats know no time of day without a zone, and no length of time that is negative.
+_HOUR: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
+_LENGTH: Final = (
+    r"^-?P(?=.)([0-9]{1,7}Y)?([0-9]{1,6}D)?(T(?=.)([0-9]{1,2}H)?([0-9]{1,2}M)?([0-9]{1,2}(\.[0-9]{1,6})?S)?)?$"
+)
+_BYTES: Final = {
+    "type": "string",
+    "contentEncoding": "base64url",
+    "pattern": "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]==|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048]=)?$",
+}
+
+
 class Kind(NamedTuple):
     """The values of a column.
 
     Attributes:
         body: Their type in bodies, for pydantic, with the column's bounds.
-        value: The same without bounds, for addresses and queries.
+        value: The same for addresses and queries, which may name a text or a decimal that the column cannot hold.
         operators: How a query may compare them.
         example: One of them, as JSON has it.
         literal: Whether JSON writes them without quotes.
@@ -105,36 +127,40 @@ def _simple(python: Any, column: TypeEngine[Any], bounds: Any) -> Kind | None:
     if python is bool:
         return Kind(bool, _adapter(bool), EQUALITY, True, literal=True)
     if python is int:
-        return Kind(
-            Annotated[int, Field(**bounds)],
-            _adapter(Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]),
-            ordered,
-            1,
-            literal=True,
-        )
+        whole: Any = Annotated[int, Field(**(bounds or _bits(64))), BeforeValidator(_whole)]
+        return Kind(whole, _adapter(whole), ordered, 1, literal=True)
     if python is float:
         finite = Annotated[float, Field(allow_inf_nan=False)]
         return Kind(finite, _adapter(finite), ordered, 1.5, literal=True)
     if python is Decimal:
         number: Any = Annotated[Decimal, Field(allow_inf_nan=False, **bounds), WithJsonSchema(_numeral(bounds))]
-        return Kind(number, _adapter(Annotated[Decimal, Field(allow_inf_nan=False)]), ordered, "1.5")
-    if python is datetime:
-        zoned = getattr(column, "timezone", False)
-        moment = Annotated[
-            datetime, Strict(False), BeforeValidator(_written), AfterValidator(_aware if zoned else _naive)
-        ]
-        return _made(moment, ordered, "2026-01-31T12:00:00Z")
-    if python is date:
-        return _made(Annotated[date, Strict(False), BeforeValidator(_written)], ordered, "2026-01-31")
-    if python is time:
-        return _made(Annotated[time, Strict(False), BeforeValidator(_written)], ordered, "12:00:00")
-    if python is timedelta:
-        return _made(timedelta, ordered, "PT1H")
+        any_number = Annotated[Decimal, Field(allow_inf_nan=False), WithJsonSchema(_numeral({}))]
+        made = Kind(number, _adapter(any_number), ordered, "1.5")
+        return made if bounds.get("decimal_places", 7) <= 6 else made._replace(plain=_DECIMAL)
+    if python in (datetime, date, time, timedelta):
+        return _temporal(python, zoned=getattr(column, "timezone", False))
     if python is UUID:
         return _made(UUID, EQUALITY, "5f0c1a9e-6a43-4c6e-9d7e-3c1f0b8a2d11")
     if python is bytes:
-        return _made(bytes, (), "aGVsbG8=")
+        return _made(Annotated[bytes, WithJsonSchema(dict(_BYTES))], (), "aGVsbG8=")
     return None
+
+
+def _temporal(python: Any, *, zoned: bool) -> Kind:
+    """The kind of dates, times and lengths of time."""
+    ordered = EQUALITY + ORDER
+    if python is timedelta:
+        length = Annotated[timedelta, WithJsonSchema({"type": "string", "pattern": _LENGTH})]
+        return _made(length, ordered, "PT1H")
+    written: Any = Annotated[python, Strict(False), BeforeValidator(_written)]
+    if python is datetime:
+        moment = Annotated[written, AfterValidator(_in_utc if zoned else _naive)]
+        return _made(moment, ordered, "2026-01-31T12:00:00Z")._replace(plain=_MOMENT)
+    if python is date:
+        return _made(written, ordered, "2026-01-31")
+    if not zoned:
+        written = Annotated[written, AfterValidator(_zoneless), WithJsonSchema({"type": "string", "pattern": _HOUR})]
+    return _made(written, ordered, "12:00:00Z" if zoned else "12:00:00")
 
 
 def _made(kind: Any, operators: tuple[str, ...], example: Any) -> Kind:
@@ -165,28 +191,41 @@ def _bounds(column: TypeEngine[Any], dialect: str | None) -> Any:
     if isinstance(kind, String):
         return {} if kind.length is None else {"max_length": kind.length}
     if isinstance(kind, Integer):
-        bits = (
-            64 if dialect == "sqlite" or isinstance(kind, BigInteger) else 16 if isinstance(kind, SmallInteger) else 32
-        )
-        return {"ge": -(2 ** (bits - 1)), "le": 2 ** (bits - 1) - 1}
+        wide = isinstance(kind, BigInteger) or dialect == "sqlite"
+        return _bits(16 if isinstance(kind, SmallInteger) else 64 if wide else 32)
     if isinstance(kind, Numeric) and kind.asdecimal:
         bounds = {"max_digits": kind.precision, "decimal_places": kind.scale}
         return {name: bound for name, bound in bounds.items() if bound is not None}
     return {}
 
 
+def _bits(bits: int) -> dict[str, int]:
+    return {"ge": -(2 ** (bits - 1)), "le": 2 ** (bits - 1) - 1}
+
+
 def _numeral(bounds: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of a decimal: a number, or better a string, since not everybody reads numbers exactly."""
     digits, places = bounds.get("max_digits"), bounds.get("decimal_places", 0)
     if digits is None:
-        return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d{1,20}(\.\d{1,10})?$"}]}
-    whole, part = digits - places, rf"(\.\d{{1,{places}}})?" if places else ""
+        return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}]}
+    whole, part = digits - places, rf"(\.[0-9]{{1,{places}}})?" if places else ""
     number: dict[str, Any] = {"type": "number", "exclusiveMinimum": -(10**whole), "exclusiveMaximum": 10**whole}
     if places:
         number["multipleOf"] = 10**-places
     else:
         number["type"] = "integer"
-    return {"anyOf": [number, {"type": "string", "pattern": rf"^-?\d{{1,{max(whole, 1)}}}{part}$"}]}
+    return {"anyOf": [number, {"type": "string", "pattern": rf"^-?[0-9]{{1,{max(whole, 1)}}}{part}$"}]}
+
+
+def _whole(value: Any) -> Any:
+    """A number without a fraction is an integer in JSON, however it is written."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _zoneless(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("this is a time of day without a zone, such as 12:00:00")
+    return value
 
 
 def _written(value: Any) -> Any:
@@ -196,14 +235,29 @@ def _written(value: Any) -> Any:
     return value
 
 
-def _aware(value: datetime) -> datetime:
-    """What has no zone is in UTC."""
-    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+def _in_utc(value: datetime) -> datetime:
+    """The moment in UTC; what has no zone is there already.
+
+    Databases that keep no zone, such as SQLite, would keep the time of day that it has elsewhere.
+    """
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC this is not within the years 1 to 9999") from None
 
 
 def _naive(value: datetime) -> datetime:
     """A column without a zone holds UTC."""
-    return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+    return _in_utc(value).replace(tzinfo=None)
+
+
+_DECIMAL: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Decimal, PlainSerializer(lambda value: f"{value:f}")])
+"""Decimals with more than six places are told with all of them: Python would write 0E-10."""
+
+_MOMENT: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[datetime, PlainSerializer(_in_utc)])
+"""Moments are told in UTC, whatever zone the database has them in: JSON Schema has no moments without a zone."""
 
 
 def _reasonable(value: Any, depth: int = 0) -> Any:

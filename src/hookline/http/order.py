@@ -60,14 +60,16 @@ class Order:
         """What a client asks for: ``-year,name``.
 
         Raises:
-            Refused: It names what rows cannot be sorted by.
+            Refused: It names what rows cannot be sorted by, or the same twice.
         """
         by: list[Sorted] = []
-        for name in text.split(",") if text else ():
+        for name in text.split(",") if text is not None else ():
             bare = name.removeprefix("-")
             if bare not in fields:
                 hint = near(bare, fields)
                 raise bad_query([Wrong("__order", "unknown", f"rows cannot be sorted by {bare!r}.{hint}")])
+            if any(one.field.name == bare for one in by):
+                raise bad_query([Wrong("__order", "repeated", f"rows are sorted by {bare!r} once")])
             by.append(Sorted(fields[bare], name.startswith("-")))
         return cls(by, keys)
 

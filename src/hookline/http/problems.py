@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import CircularDependencyError, DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
@@ -26,6 +29,9 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 _TRANSIENT: Final = frozenset({"40001", "40P01", "55P03", "57014"})
 """States of SQL in which the same request may succeed a moment later."""
+
+_UNSEEN: Final = {"check": "does not meet a constraint"}
+"""What is said instead of a message that names the constraint of a secret."""
 
 SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Problem",
@@ -54,6 +60,10 @@ SCHEMA: Final[Mapping[str, Any]] = {
         },
     },
 }
+
+
+MOST_TOLD: Final = 50
+"""How many of the things that are wrong one answer lists: it must not be much larger than what was sent."""
 
 
 class Wrong(NamedTuple):
@@ -109,12 +119,14 @@ class Refused(HTTPException):
 
 def invalid(errors: Iterable[Wrong]) -> Refused:
     """What was sent breaks rules."""
-    return Refused(422, "validation", "What was sent breaks rules", errors=errors)
+    listed = tuple(errors)
+    more = f"{MOST_TOLD} of {len(listed)} errors are listed." if len(listed) > MOST_TOLD else ""
+    return Refused(422, "validation", "What was sent breaks rules", more, listed[:MOST_TOLD])
 
 
 def bad_query(errors: Iterable[Wrong]) -> Refused:
     """The query cannot be understood."""
-    listed = tuple(errors)
+    listed = tuple(islice(errors, MOST_TOLD))
     detail = "; ".join(f"{one.field}: {one.message}" for one in listed)
     return Refused(400, "query", "The query cannot be understood", detail, listed)
 
@@ -124,16 +136,32 @@ def not_found() -> Refused:
     return Refused(404, "not-found", "There is no such row")
 
 
-def refusal_of(error: ValidationError, index_of: Mapping[int, int] | None = None) -> Refused:
+def too_many(limit: int) -> Refused:
+    """More rows than one request may write."""
+    return Refused(413, "too-many-rows", "Too many rows", f"One request writes {limit} rows at most.")
+
+
+def refusal_of(error: ValidationError, resource: Resource, index_of: Mapping[int, int] | None = None) -> Refused:
     """What a client is told of broken rules.
 
     Args:
         error: What the hooks say, or the database's constraints.
+        resource: What the request was about.
         index_of: Which of several rows an entity is, by its `id()`.
     """
     places = index_of or {}
+    told = (Wrong(one.field, one.code, one.text, one.parameters, places.get(id(one.entity))) for one in error.problems)
+    return _seen(told, resource)
+
+
+def _seen(errors: Iterable[Wrong], resource: Resource) -> Refused:
+    """The same, without the names of what the client does not see."""
+    hidden = resource.hidden
     return invalid(
-        Wrong(one.field, one.code, one.text, one.parameters, places.get(id(one.entity))) for one in error.problems
+        one._replace(field="", message=_UNSEEN.get(one.code, one.message), parameters={})
+        if one.field in hidden
+        else one
+        for one in errors
     )
 
 
@@ -147,14 +175,18 @@ def answer_to(error: Exception, request: Request, resource: Resource) -> Respons
     """
     if isinstance(error, Refused):
         return error.response()
-    if isinstance(error, HTTPException):
+    if isinstance(error, HTTPException) and not _has_own(request, error):
         code = f"http-{error.status_code}"
         return _problem(error.status_code, code, str(error.detail), None, (), error.headers)
-    if _has_handler(request, error):
+    if isinstance(error, RequestValidationError) and _handler(request, error) is request_validation_exception_handler:
+        return invalid(Wrong(str(one["loc"][-1]), one["type"], one["msg"]) for one in error.errors()).response()
+    if _handler(request, error) is not None:
         return None
     known = _known(error, resource)
     if known is not None:
         return known.response()
+    if {500, Exception} & getattr(request.app, "exception_handlers", {}).keys():
+        return None
     number = uuid4().hex
     log.error("%s %s failed [%s]", request.method, request.url.path, number, exc_info=error)
     body = {"type": _type("error"), "title": "The server failed", "status": 500, "id": number}
@@ -164,7 +196,7 @@ def answer_to(error: Exception, request: Request, resource: Resource) -> Respons
 def _known(error: Exception, resource: Resource) -> Refused | None:
     """What a client is told of an error of data or of the database; None if it is the program's."""
     if isinstance(error, ValidationError):
-        return refusal_of(error)
+        return refusal_of(error, resource)
     if isinstance(error, StaleDataError):
         return Refused(412, "conflict", "Somebody else has changed the row meanwhile")
     if isinstance(error, IntegrityError):  # of a table that no rule book is about, or it would be a ValidationError
@@ -173,11 +205,13 @@ def _known(error: Exception, resource: Resource) -> Refused | None:
             parameters = {"constraint": violation.constraint or "", "table": resource.table.name}
             message = violation.message.format(**parameters)
             fields = [resource.named(column) for column in violation.columns] or [""]
-            return invalid(Wrong(field, violation.kind, message, parameters) for field in fields)
-    if isinstance(error, PoolTimeoutError) or (isinstance(error, OperationalError) and _transient(error)):
+            return _seen((Wrong(field, violation.kind, message, parameters) for field in fields), resource)
+    if isinstance(error, PoolTimeoutError) or (isinstance(error, DBAPIError) and _transient(error)):
         return Refused(503, "busy", "The database is busy: try again", headers={"Retry-After": "1"})
-    if isinstance(error, DataError) or (isinstance(error, StatementError) and isinstance(error.orig, OverflowError)):
+    if isinstance(error, DataError) or _overflows(error):
         return invalid([Wrong("", "out_of_range", "a value does not fit into its column")])
+    if isinstance(error, CircularDependencyError):
+        return invalid([Wrong("", "circle", "rows refer to each other in a circle: none can be written first")])
     return None
 
 
@@ -186,10 +220,25 @@ def _transient(error: DBAPIError) -> bool:
     return state in _TRANSIENT or re.search(r"database (table )?is locked", str(error.orig)) is not None
 
 
-def _has_handler(request: Request, error: Exception) -> bool:
-    """Whether the application has said what it answers to errors of such a class."""
+def _overflows(error: Exception) -> bool:
+    """Whether a number is too large for the driver, which does not always say so as drivers should."""
+    if isinstance(error, StatementError):
+        return isinstance(error.orig, OverflowError)
+    return isinstance(error, OverflowError) and "SQLite" in str(error)
+
+
+def _has_own(request: Request, error: HTTPException) -> bool:
+    """Whether the application answers such errors in its own way, and not in that of its framework."""
+    _, by_status = request.scope.get("starlette.exception_handlers", ({}, {}))
+    found = by_status.get(error.status_code) or _handler(request, error)
+    return found is not None and getattr(found, "__module__", "").partition(".")[0] not in ("fastapi", "starlette")
+
+
+def _handler(request: Request, error: Exception) -> object:
+    """What the application has to answer to errors of such a class; None if it has nothing."""
     by_class, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
-    return any(kind in by_class for kind in type(error).__mro__ if kind is not Exception)
+    found = (by_class.get(kind) for kind in type(error).__mro__ if kind is not Exception)
+    return next((one for one in found if one is not None), None)
 
 
 def _problem(

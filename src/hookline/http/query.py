@@ -9,10 +9,16 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from hookline.errors import near
-from hookline.http.problems import Wrong, bad_query
+from hookline.http.problems import Refused, Wrong, bad_query
 
 MOST: Final = 200
 """How many parameters one query may have."""
+
+LONGEST: Final = 16_384
+"""How many bytes a query may have; SQLite takes no pattern of more than 50,000."""
+
+TOLD: Final = 10
+"""How many unknown parameters an answer names: it lists the known ones for each."""
 
 
 class Query:
@@ -23,11 +29,13 @@ class Query:
         known: The names that may be given.
 
     Raises:
-        Refused: A name is unknown, something is not UTF-8, or there are too many.
+        Refused: A name is unknown, something is no text that a database can hold, or there is too much.
     """
 
     def __init__(self, request: Request, known: Iterable[str]) -> None:
         raw: bytes = request.scope["query_string"]
+        if len(raw) > LONGEST:
+            raise Refused(414, "too-long", "The address is too long", f"A query has {LONGEST:,} bytes at most.")
         self._given: dict[str, list[str]] = {}
         try:
             pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST)
@@ -36,11 +44,13 @@ class Query:
         except ValueError:
             raise bad_query([Wrong("", "too_many", f"more than {MOST} parameters")]) from None
         for name, value in pairs:
+            if "\x00" in value:
+                raise bad_query([Wrong(name, "nul", "no database keeps the character of number zero")])
             self._given.setdefault(name, []).append(value)
         allowed = known if isinstance(known, (set, frozenset, Mapping)) else set(known)
         unknown = [name for name in self._given if name not in allowed]
         if unknown:
-            raise bad_query(Wrong(name, "unknown", _unknown(name, allowed)) for name in unknown)
+            raise bad_query(Wrong(name, "unknown", _unknown(name, allowed)) for name in unknown[:TOLD])
 
     def all(self, name: str) -> list[str]:
         """Every value of a parameter."""

@@ -34,6 +34,19 @@ def row_at(session: Session, resource: Resource, where: Iterable[ColumnElement[b
     return None if found is None else resource.plain(tuple(found))
 
 
+def all_meet(
+    session: Session, resource: Resource, keys: Sequence[tuple[Any, ...]], where: Sequence[ColumnElement[bool]]
+) -> bool:
+    """Whether the rows with these keys meet conditions."""
+    if not where:
+        return True
+    met = 0
+    for begin in range(0, len(keys), _AT_ONCE):
+        among = _among(resource, keys[begin : begin + _AT_ONCE])
+        met += session.scalar(select(func.count()).select_from(resource.model).where(among, *where)) or 0
+    return met == len(keys)
+
+
 def page(
     session: Session, selection: Selection, where: Sequence[ColumnElement[bool]], order: Order, size: int, *,
     number: int = 1, most: int,
@@ -68,7 +81,7 @@ def told(session: Session, selection: Selection, found: list[tuple[Any, ...]], m
     for name, further in selection.related.items():
         keys = [resource.key_in(values) for values in found]
         related = _related(session, resource, name, further, keys, most)
-        several = bool(resource.mapper.relationships[name].uselist)
+        several = bool(resource.relations[name].uselist)
         for row, key in zip(rows, keys, strict=True):
             others = related.get(key, [])
             if several:

@@ -13,9 +13,9 @@ from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper
 from typing_extensions import TypedDict
 
-from hookline.errors import TargetError
+from hookline.errors import TargetError, near
 from hookline.http import keys
-from hookline.http.fields import Field, fields_of, keys_of
+from hookline.http.fields import Field, fields_of, keys_of, relations_of
 from hookline.http.kinds import CONFIG
 
 
@@ -36,6 +36,7 @@ class Resource:
         secret: What no client may see, of related classes too.
         fields: What clients may see, by name.
         keys: The fields of its key.
+        relations: The relations that clients may follow, by name.
     """
 
     def __init__(
@@ -48,15 +49,27 @@ class Resource:
             self.mapper, secret=self.secret, read_only=read_only, types=types, dialect=dialect
         )
         self.keys: tuple[Field, ...] = tuple(self.fields[prop.key] for prop in keys_of(self.mapper))
+        self.relations = relations_of(self.mapper, secret=self.secret)
         self._place = {name: index for index, name in enumerate(self.fields)}
         self._plain = {name: field.kind.plain for name, field in self.fields.items() if field.kind.plain is not None}
 
     def related(self, name: str) -> Resource | None:
         """What a relation leads to; None if the class has no relation of this name."""
-        relation = self.mapper.relationships.get(name)
+        relation = self.relations.get(name)
         if relation is None:
             return None
         return Resource(relation.mapper.class_, secret=self.secret, dialect=self._dialect)
+
+    def must_have(self, names: Iterable[str]) -> None:
+        """Refuse names that the class does not have.
+
+        Raises:
+            TargetError: There is no such attribute.
+        """
+        there = self.mapper.attrs.keys()
+        for name in names:
+            if name not in there:
+                raise TargetError(f"{self.name} has no field {name!r}.{near(name, there)}")
 
     # -- bodies
 
@@ -65,10 +78,10 @@ class Resource:
         """A new row."""
         return TypeAdapter(self._new)
 
-    @property
-    def several(self) -> TypeAdapter[list[dict[str, Any]]]:
-        """New rows."""
-        return TypeAdapter(list[self._new])  # type: ignore[name-defined]
+    def several(self, most: int) -> TypeAdapter[list[dict[str, Any]]]:
+        """So many new rows at most."""
+        rows: Any = Annotated[list[self._new], About(max_length=most)]  # type: ignore[name-defined]
+        return TypeAdapter(rows)
 
     @property
     def replacement(self) -> TypeAdapter[dict[str, Any]]:
@@ -84,15 +97,24 @@ class Resource:
     @property
     def row(self) -> Any:
         """A row as it is told, of which a client may have asked for some fields only."""
-        return self._body("", [(one, False) for one in self.fields.values()])
+        return self.row_with({})
+
+    def row_with(self, related: Mapping[str, Any]) -> Any:
+        """The same, with related rows if a client asks for them.
+
+        Args:
+            related: The types of what is told of them, by relation.
+        """
+        return self._body("Related" if related else "", [(one, False) for one in self.fields.values()], related)
 
     @property
     def _new(self) -> Any:
         return self._body("New", [(one, one.required) for one in self.fields.values() if one.given])
 
-    def _body(self, kind: str, fields: Iterable[tuple[Field, bool]]) -> Any:
-        """The type of a body: its fields, and whether each must be there."""
+    def _body(self, kind: str, fields: Iterable[tuple[Field, bool]], more: Mapping[str, Any] | None = None) -> Any:
+        """The type of a body: its fields, and whether each must be there; and more that may be."""
         members = {one.name: (Required if needed else NotRequired)[_typed(one)] for one, needed in fields}
+        members |= {name: NotRequired[kind] for name, kind in (more or {}).items()}
         make: Any = TypedDict
         made = make(f"{self.name}{kind}", members)
         made.__pydantic_config__ = CONFIG
@@ -141,6 +163,12 @@ class Resource:
         assert isinstance(table, Table)
         return table
 
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The names of attributes and columns that clients do not see."""
+        names = {*self.mapper.attrs.keys(), *(column.name for column in self.mapper.columns)}
+        return frozenset(names - self.fields.keys() - self.relations.keys())
+
     def named(self, column: str) -> str:
         """The field that a column of the table is; its own name if clients do not see it."""
         for name, field in self.fields.items():
@@ -153,9 +181,8 @@ def _typed(field: Field) -> Any:
     """The type of a field in a body, with what the schema tells about it."""
     kind = field.kind.body | None if field.nullable else field.kind.body
     told: dict[str, Any] = {} if field.default is None else {"default": _simple(field)}
-    if field.about is None and not told:
-        return kind
-    return Annotated[kind, About(description=field.about, json_schema_extra=told or None)]
+    examples = None if field.kind.example is None else [field.kind.example]
+    return Annotated[kind, About(description=field.about, examples=examples, json_schema_extra=told or None)]
 
 
 def _simple(field: Field) -> Any:

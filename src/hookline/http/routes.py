@@ -10,11 +10,13 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from hookline.http import describing as described
 from hookline.http.describing import Described
+from hookline.http.idempotency import LONGEST
 from hookline.http.options import Options
-from hookline.http.problems import answer_to
+from hookline.http.problems import Refused, answer_to
 from hookline.http.reads import Reads
 from hookline.http.resource import Resource
 from hookline.http.writes import Writes
@@ -47,6 +49,7 @@ class Routes:
     ) -> None:
         self._router, self._resource, self._options = router, resource, options
         self._reads, self._writes = reads, writes
+        self._row = described.row_of(resource, reads.selections)
 
     def add(self) -> None:
         """Add them all; those that have words in the place of a key come first."""
@@ -61,7 +64,7 @@ class Routes:
         asked = [*chosen, described.order(reads), described.selection(reads)]
         size, after, number = described.paging(options.page_size, options.max_page_size)
         named = [size, after, described.parameter("__search", "What is in the name.", {"type": "string"})]
-        page = described.page_of(self._resource)
+        page = described.page_of(self._resource, self._row)
         self._add("GET", "/", reads.list, "A page of rows", page, (400,), [*asked, size, after, number])
         self._add("GET", "/count/", reads.count, "How many rows", described.Count, (400,), chosen)
         self._add("GET", "/ids/", reads.ids, "Keys and names", described.NamedPage, (400,), [*chosen, *named])
@@ -72,7 +75,9 @@ class Routes:
 
     def _add_writes(self, writes: Writes) -> None:
         options, resource, reads = self._options, self._resource, self._reads
-        once = described.header("Idempotency-Key", "The same key makes the same request happen once.")
+        once = described.header(
+            "Idempotency-Key", "The same key makes the same request happen once.", minLength=1, maxLength=LONGEST
+        )
         kept, busy = ([], ()) if options.idempotency is None else ([once], (409,))
         wrong = (400, *busy, 413, 415, 422)
         written, chosen = described.Written, [*described.filters(reads.filters), described.everything()]
@@ -97,11 +102,12 @@ class Routes:
         path, tag = "/{row_id}/", described.headers("ETag")
         known = described.header("If-None-Match", "The ETag that the client has already.")
         fields = described.selection(self._reads)
-        self._add("GET", path, self._reads.get, "One row", row, (304, 400, 404), [fields, known], told=tag)
+        self._add("GET", path, self._reads.get, "One row", self._row, (304, 400, 404), [fields, known], told=tag)
         if writes is None:
             return
-        seen = [described.header("If-Match", "The ETag of the row that the client has seen.")]
-        strict = (428,) if self._options.require_if_match else ()
+        needed = self._options.require_if_match
+        seen = [described.header("If-Match", "The ETag of the row that the client has seen.", required=needed)]
+        strict = (428,) if needed else ()
         gone = (400, 404, 412, 422, *strict)
         wrong = (*gone, 413, 415)
         whole, changes = described.body(resource, writes.replacement), described.body(resource, writes.changes)
@@ -159,8 +165,19 @@ class Routes:
 
 def answering(resource: Resource) -> type[APIRoute]:
     """Routes that answer with a problem when something goes wrong."""
+    methods: dict[str, set[str]] = {}
 
     class Answering(APIRoute):
+        def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+            super().__init__(path, endpoint, **options)
+            methods.setdefault(self.path, set()).update(self.methods or ())
+
+        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] in (self.methods or ()):
+                await super().handle(scope, receive, send)
+            else:  # each route knows its own method only, and a client is told those of the address
+                await _no_method(methods[self.path]).response()(scope, receive, send)
+
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
 
@@ -176,3 +193,8 @@ def answering(resource: Resource) -> type[APIRoute]:
             return guarded
 
     return Answering
+
+
+def _no_method(allowed: set[str]) -> Refused:
+    headers = {"Allow": ", ".join(sorted(allowed))}
+    return Refused(405, "method", "This address has no such method", f"It has {headers['Allow']}.", headers=headers)

@@ -34,11 +34,17 @@ class Selections:
     Args:
         resource: The resource.
         depth: How many relations may follow one another.
+
+    Attributes:
+        depth: The same.
+        everything: What is told if nobody asks.
+        relations: The relations of the resource that may be followed.
     """
 
     def __init__(self, resource: Resource, depth: int) -> None:
-        self._resource, self._depth = resource, depth
+        self._resource, self.depth = resource, depth
         self.everything = Selection(resource)
+        self.relations: tuple[str, ...] = tuple(resource.relations) if depth else ()
         self._resources: dict[tuple[str, ...], Resource] = {(): resource}
 
     def read(self, text: str | None) -> Selection:
@@ -55,19 +61,18 @@ class Selections:
     def offered(self) -> list[str]:
         """What may be asked for, of the resource itself and of what is next to it."""
         found = list(self._resource.fields)
-        if self._depth:
-            for name in self._resource.mapper.relationships.keys():  # noqa: SIM118 - no dict: it iterates over what it holds
-                found += [f"{name}.{field}" for field in self._reached((name,)).fields]
+        for name in self.relations:
+            found += [name, *(f"{name}.{field}" for field in self.reached((name,)).fields)]
         return found
 
     def _selection(self, place: tuple[str, ...], paths: list[tuple[str, ...]]) -> Selection:
-        resource = self._reached(place)
+        resource = self.reached(place)
         names = [path[0] for path in paths if len(path) == 1 and path[0] in resource.fields]
         further: dict[str, list[tuple[str, ...]]] = {}
         for path in paths:
             if path[0] in resource.fields and len(path) == 1:
                 continue
-            if len(place) >= self._depth or path[0] not in resource.mapper.relationships:
+            if len(place) >= self.depth or path[0] not in resource.relations:
                 raise self._unknown(resource, ".".join((*place, *path)), path[0])
             further.setdefault(path[0], []).extend([path[1:]] if path[1:] else [])
         made = Selection(resource, tuple(dict.fromkeys(names)))
@@ -77,9 +82,10 @@ class Selections:
             made.related[name] = self._selection((*place, name), rest)
         return made
 
-    def _reached(self, place: tuple[str, ...]) -> Resource:
+    def reached(self, place: tuple[str, ...]) -> Resource:
+        """What relations lead to, one after the other."""
         if place not in self._resources:
-            there = self._reached(place[:-1]).related(place[-1])
+            there = self.reached(place[:-1]).related(place[-1])
             assert there is not None
             self._resources[place] = there
         return self._resources[place]
@@ -91,5 +97,5 @@ class Selections:
 
     def _offered_of(self, resource: Resource) -> Iterator[str]:
         yield from resource.fields
-        if self._depth:
-            yield from resource.mapper.relationships.keys()
+        if self.depth:
+            yield from resource.relations

@@ -13,7 +13,8 @@ from starlette.requests import Request
 
 from hookline.http.problems import Refused
 
-_LISTED: Final = re.compile(r'(?:W/)?"[^"]*"')
+_TAG: Final = re.compile(r'(?:W/)?"[^"]*"')
+_LIST: Final = re.compile(r'(?:[ \t,]|(?:W/)?"[^"]*"(?=[ \t]*(?:,|$)))*')
 
 
 def tag_of(row: Mapping[str, Any]) -> str:
@@ -31,7 +32,7 @@ def tag_of(row: Mapping[str, Any]) -> str:
 
 def unchanged(request: Request, tag: str) -> bool:
     """Whether a client that reads has this already."""
-    given = request.headers.get("if-none-match")
+    given = _given(request, "if-none-match")
     return given is not None and (given.strip() == "*" or tag in [one.removeprefix("W/") for one in _listed(given)])
 
 
@@ -41,7 +42,7 @@ def hold(request: Request, tag: str) -> None:
     Raises:
         Refused: It has seen another one.
     """
-    given = request.headers.get("if-match")
+    given = _given(request, "if-match")
     if given is not None and given.strip() != "*" and tag not in _listed(given):
         raise Refused(
             412, "conflict", "Somebody else has changed the row meanwhile",
@@ -61,5 +62,12 @@ def needed(request: Request) -> None:
         )
 
 
+def _given(request: Request, name: str) -> str | None:
+    """A header that may come in several lines."""
+    lines = request.headers.getlist(name)
+    return ", ".join(lines) if lines else None
+
+
 def _listed(header: str) -> list[str]:
-    return _LISTED.findall(header)
+    """The tags in a header; none if it is no list of tags."""
+    return _TAG.findall(header) if _LIST.fullmatch(header) else []

@@ -14,16 +14,17 @@ from hookline.http.filters import Filter, conditions
 from hookline.http.hooks import RequestHooks
 from hookline.http.idempotency import Kept, fingerprint_of, key_of
 from hookline.http.options import Options
-from hookline.http.problems import Refused, Wrong, bad_query, not_found
+from hookline.http.problems import Refused, Wrong, bad_query, invalid, not_found, too_many
 from hookline.http.query import Query
-from hookline.http.reading import row_at
+from hookline.http.reading import all_meet, row_at
 from hookline.http.reads import json
 from hookline.http.resource import Resource
 from hookline.http.sessions import commit
 from hookline.http.visits import Visit, Visits
-from hookline.http.writing import Writer, too_many
+from hookline.http.writing import Writer
 
 JSON = "application/json"
+_PATH = "/~!$&'()*+,;=:@"
 EVERYTHING = "__all"
 """The parameter by which a client says that it means all rows."""
 
@@ -46,7 +47,7 @@ class Writes:
         self._filters = filters
         self._many = frozenset((*filters, EVERYTHING))
         self.new, self.replacement, self.changes = resource.new, resource.replacement, resource.patch
-        self.several = resource.several
+        self.several = resource.several(options.max_bulk)
 
     async def create(self, request: Request, user: Any) -> Response:
         """A new row."""
@@ -60,7 +61,7 @@ class Writes:
             def last() -> Kept:
                 key = self._resource.key_of(entity)
                 row = self._row(visit, key)
-                place = f"{request.url.path.rstrip('/')}/{quote(keys.written(key), safe='~,')}/"
+                place = f"{quote(request.url.path.rstrip('/'), safe=_PATH)}/{quote(keys.written(key), safe='~,')}/"
                 return Kept(201, {"Location": place, "ETag": tags.tag_of(row)}, json(row))
 
             return last
@@ -71,13 +72,16 @@ class Writes:
         """New rows, all or none."""
         Query(request, ())
         body = await bodies.body_of(request, self._options.max_body)
-        rows = bodies.read(self._resource, self.several, body, several=True)
-        if len(rows) > self._options.max_bulk:
-            raise too_many(self._options.max_bulk)
+        rows = bodies.read(self._resource, self.several, body, several=self._options.max_bulk)
 
-        def work(_: Visit, writer: Writer) -> Callable[[], Kept]:
+        def work(visit: Visit, writer: Writer) -> Callable[[], Kept]:
             entities = writer.create(rows)
-            return lambda: Kept(201, {}, self._ids(entities))
+
+            def last() -> Kept:
+                self._must_be_seen(visit, [self._resource.key_of(entity) for entity in entities])
+                return Kept(201, {}, self._ids(entities))
+
+            return last
 
         return await self._once(request, user, body, work)
 
@@ -109,12 +113,23 @@ class Writes:
         """Some fields of many rows."""
         where = self._chosen(request)
         values = bodies.read(self._resource, self.changes, await bodies.body_of(request, self._options.max_body))
-        return await self._each(request, user, where, lambda writer, entities: writer.patch(entities, values))
+
+        def write(visit: Visit, writer: Writer, entities: list[Any]) -> Callable[[], None]:
+            found = [self._resource.key_of(entity) for entity in entities]
+            writer.patch(entities, values)
+            return lambda: self._must_be_seen(visit, found)
+
+        return await self._each(request, user, where, write)
 
     async def delete_many(self, request: Request, user: Any) -> Response:
         """No such rows any more."""
         where = self._chosen(request)
-        return await self._each(request, user, where, lambda writer, entities: writer.delete(entities))
+
+        def write(_: Visit, writer: Writer, entities: list[Any]) -> Callable[[], None]:
+            writer.delete(entities)
+            return lambda: None
+
+        return await self._each(request, user, where, write)
 
     # -- what they have in common
 
@@ -174,7 +189,11 @@ class Writes:
         return writer, found[0]
 
     async def _each(
-        self, request: Request, user: Any, where: Sequence[Any], write: Callable[[Writer, list[Any]], None]
+        self,
+        request: Request,
+        user: Any,
+        where: Sequence[Any],
+        write: Callable[[Visit, Writer, list[Any]], Callable[[], None]],
     ) -> Response:
         most = self._options.max_bulk
 
@@ -184,9 +203,9 @@ class Writes:
             if len(entities) > most:
                 raise too_many(most)
             told = self._ids(entities)
-            write(writer, entities)
+            last = write(visit, writer, entities)
             with writer.told_by_place():
-                commit(visit.session, lambda: None)
+                commit(visit.session, last)
             return Response(told, media_type=JSON)
 
         return await self._visits.run(request, user, work)
@@ -206,7 +225,13 @@ class Writes:
         row = row_at(visit.session, self._resource, [self._resource.at(key)])
         if row is None:
             raise not_found()
+        self._must_be_seen(visit, [tuple(key)])
         return row
+
+    def _must_be_seen(self, visit: Visit, found: Sequence[tuple[Any, ...]]) -> None:
+        """Refuse rows that there would not be for who has written them."""
+        if not all_meet(visit.session, self._resource, found, visit.where):
+            raise invalid([Wrong("", "out_of_reach", "would be a row that you may not see")])
 
     def _ids(self, entities: Sequence[Any]) -> bytes:
         ids = [keys.written(self._resource.key_of(entity)) for entity in entities]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, lazyload
 
 from hookline.errors import UsageError, ValidationError, near
 from hookline.http.hooks import Asked, HookType, RequestHooks
-from hookline.http.problems import Refused, refusal_of
+from hookline.http.problems import refusal_of
 from hookline.http.resource import Resource
 from hookline.sqlalchemy.statements.locks import take_write_lock
 
@@ -127,12 +127,7 @@ class Writer:
         except ValidationError as error:
             if len(self._index_of) < 2:
                 raise
-            raise refusal_of(error, self._index_of) from error
-
-
-def too_many(limit: int) -> Refused:
-    """More rows than one request may write."""
-    return Refused(413, "too-many-rows", "Too many rows", f"One request writes {limit} rows at most.")
+            raise refusal_of(error, self._resource, self._index_of) from error
 
 
 def _single(key: tuple[Any, ...]) -> Any:

@@ -66,7 +66,7 @@ class RowChange(MappedChange):
         """The primary key as a tuple; None if not known yet."""
         if self._new is not None and self.event != "delete":
             row = self._new
-            return tuple(row.get(name) for name in self.facts.key_names)
+            return tuple([row.get(name) for name in self.facts.key_names])
         return self.facts.key_of(self.state)
 
     @property

@@ -68,7 +68,7 @@ class Flush(Write):
             fresh = pending.fresh()
             for change in fresh:
                 self.check_depth(change)
-            if not any(self.has("before", change) for change in fresh):
+            if not (self.plan.has_phase("before") and any(self.has("before", change) for change in fresh)):
                 return
             tx.pending = list(pending.rows)
             stir.reset()
@@ -80,6 +80,8 @@ class Flush(Write):
                 return
 
     def _check(self, pending: Pending, refusals: list[ValidationError]) -> Steps[None]:
+        if not self.plan.has_phase("check"):
+            return
         checked: list[Change[Any]] = []
         for change in self.rows:
             if self.has("check", change):

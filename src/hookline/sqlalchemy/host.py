@@ -208,7 +208,8 @@ class SessionHost:
             steps: Any = getattr(change, "steps", (change,))
             for step in steps:
                 if step.stage == WRITTEN:
-                    needs.append((step, step.key_tuple or (), step.unknown_names()))
+                    if names := step.unknown_names():
+                        needs.append((step, step.key_tuple or (), names))
                 elif step.event != "insert":
                     step.load_all()
         for step, values in load_values(self.session_in_use, needs):

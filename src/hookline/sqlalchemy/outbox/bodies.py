@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +12,7 @@ from hookline.core.link import LinkChange
 from hookline.core.step import Flow, StepChange
 from hookline.errors import DeliveryError
 from hookline.sqlalchemy.mapped import WRITTEN
-from hookline.sqlalchemy.outbox.values import CannotTravelError, arrived, plain, travelling, typed
+from hookline.sqlalchemy.outbox.values import AS_THEY_ARE, CannotTravelError, arrived, plain, travelling, typed
 from hookline.sqlalchemy.relations import RowEnd
 from hookline.sqlalchemy.statements.change import StatementChange
 from hookline.sqlalchemy.statements.write import StatementWrite
@@ -83,9 +83,9 @@ class Writer:
             return body
         facts = self._schema.facts(change.model)
         if change.event != "insert":
-            body["old"] = self._row(facts, change, change.old)
+            body["old"] = self._row(facts, change, "old")
         if change.event != "delete":
-            body["new"] = self._row(facts, change, change.new)
+            body["new"] = self._row(facts, change, "new")
         if change.event == "update":  # what did not change is in the new row
             new = body["new"]
             body["old"] = {name: value for name, value in body["old"].items() if name not in new or new[name] != value}
@@ -94,15 +94,14 @@ class Writer:
         body["key"] = key[0] if len(key) == 1 else key
         return body
 
-    def _row(self, facts: Facts, change: Change[Any], values: Mapping[str, Any]) -> Body:
-        row: Body = {}
-        for name, column in facts.columns.items():
-            value = values[name]
-            if value is None or type(value) in (str, int, bool):
-                row[name] = value
-                continue
+    def _row(self, facts: Facts, change: Change[Any], side: str) -> Body:
+        known = change.known_old() if side == "old" else change.known_new()
+        row = {name: known[name] if name in known else getattr(change, side)[name] for name in facts.names}
+        if AS_THEY_ARE.issuperset(map(type, row.values())):
+            return row
+        for name, value in row.items():
             try:
-                row[name] = travelling(column.type, value)
+                row[name] = travelling(facts.columns[name].type, value)
             except CannotTravelError as error:
                 raise DeliveryError(
                     f"{change!r} cannot be delivered: {facts.model.__name__}.{name} is {error} and has no place in "

@@ -17,7 +17,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeEngine
 
 _DIALECT: Final = DefaultDialect()
-_AS_THEY_ARE: Final = frozenset([str, int, bool, type(None)])
+AS_THEY_ARE: Final = frozenset([str, int, bool, type(None)])
 _RANGES: Final = "sqlalchemy.dialects.postgresql.ranges"
 
 Encoder = Callable[[Any], Any]
@@ -82,12 +82,12 @@ def plain(value: Any, *, exactly: bool = False) -> Any:
         {'price': {'$decimal': '9.90'}}
     """
     kind = type(value)
-    if kind in _AS_THEY_ARE:
+    if kind in AS_THEY_ARE:
         return value
     if kind is float:
         return value if math.isfinite(value) else {"$float": str(value)}
     if kind is list:
-        return [plain(one, exactly=exactly) for one in value]
+        return [one if type(one) in AS_THEY_ARE else plain(one, exactly=exactly) for one in value]
     if kind is dict:
         if all(type(name) is str for name in value) and not any(name.startswith("$") for name in value):
             return {name: plain(one, exactly=exactly) for name, one in value.items()}

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import ARRAY, JSON, Connection, Text, bindparam, cast, column, func, insert, literal, select
+from sqlalchemy import ARRAY, Connection, Text, bindparam, cast, column, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from hookline.core.change import Change
@@ -97,21 +97,25 @@ class Deliveries:
         if connection.dialect.name != "postgresql":
             connection.execute(insert(table), [{"hook": h, "lane": n, "body": b} for h, n, b in rows])
             return None
-        given = msgspec.json.encode([(hook, lane, msgspec.Raw(body.encode())) for hook, lane, body in rows])
-        connection.execute(self._from_json, {"given": given.decode()})
+        heads = msgspec.json.encode([(hook, lane) for hook, lane, _ in rows]).decode()
+        connection.execute(self._from_texts, {"heads": heads, "bodies": "\n".join([body for _, _, body in rows])})
         call = [func.pg_notify(self.outbox.channel, "")] if self.outbox.notify else []
         return int(connection.execute(select(func.txid_current(), *call)).scalar_one())
 
     @cached_property
-    def _from_json(self) -> Any:
-        """On PostgreSQL, one document is much faster than three times as many parameters as there are rows."""
-        rows = (
-            func.json_array_elements(cast(bindparam("given", type_=Text), JSON))
-            .table_valued(column("row", JSON), with_ordinality="place")
-            .render_derived("given")
-        )
-        hook, lane = (rows.c.row[number].as_string() for number in (0, 1))
-        source = select(hook, lane, cast(rows.c.row[2], Text)).order_by(rows.c.place)
+    def _from_texts(self) -> Any:
+        """On PostgreSQL, two texts are much faster than three times as many parameters as there are rows.
+
+        A body is a line, which the server need not parse: JSON has no line breaks within.
+        """
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        rows = select(
+            func.jsonb_array_elements(cast(bindparam("heads", type_=Text), JSONB), type_=JSONB).label("head"),
+            func.unnest(func.string_to_array(bindparam("bodies", type_=Text), "\n"), type_=Text()).label("body"),
+        ).subquery()  # what stands side by side goes on in step, so this is in order
+        head = rows.c.head
+        source = select(head[0].as_string(), head[1].as_string(), rows.c.body)
         return insert(self.outbox.deliveries).from_select(("hook", "lane", "body"), source)
 
 
