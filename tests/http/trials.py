@@ -56,6 +56,7 @@ REASONS: Final = frozenset({
     "everything",  # many rows are written, and neither a filter nor __all says which
     "both",  # __after and __page
     "cursor",  # an __after that no answer had
+    "repeated",  # an __order that names a field twice
     "unique", "foreign_key",  # constraints
     "circle",  # rows that refer to themselves
     "out_of_range",  # of an interval as the database has it

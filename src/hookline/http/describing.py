@@ -218,7 +218,7 @@ def everything() -> Described:
     return parameter(EVERYTHING, "All rows are meant, and no filter is needed.", schema)
 
 
-def header(name: str, about: str, *, required: bool = False, **bounds: int) -> Described:
+def header(name: str, about: str, *, required: bool = False, **bounds: Any) -> Described:
     """A header that a request may have, or must."""
     return parameter(name, about, {"type": "string", **bounds}, place="header", required=required)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -34,6 +35,9 @@ from hookline.sqlalchemy.outbox.clock import Moment, now
 
 LONGEST: Final = 255
 """How many characters a key may have."""
+
+KEY: Final = r"^[!-~]+$"
+"""Which ones they are."""
 
 
 class Kept(NamedTuple):
@@ -150,8 +154,10 @@ def key_of(request: Request, user: Any) -> str | None:
     given = request.headers.get("idempotency-key")
     if given is None:
         return None
-    if not 0 < len(given) <= LONGEST or not given.isascii() or not given.isprintable() or not given.strip():
-        raise Refused(400, "idempotency-key", f"An Idempotency-Key has 1 to {LONGEST} characters of ASCII")
+    if len(given) > LONGEST or re.fullmatch(KEY, given) is None:
+        raise Refused(
+            400, "idempotency-key", f"An Idempotency-Key has 1 to {LONGEST} characters of ASCII, and no blanks"
+        )
     return _digest(to_json([request.method, request.url.path, _identity_of(user), given]))
 
 

@@ -52,9 +52,12 @@ def read(text: str, kinds: Sequence[Kind]) -> tuple[Any, ...] | None:
     if len(parts) != len(kinds):
         return None
     try:
-        return tuple(kind.read(_unescaped(part)) for kind, part in zip(kinds, parts, strict=True))
+        values = tuple(kind.read(_unescaped(part)) for kind, part in zip(kinds, parts, strict=True))
     except ValidationError:
         return None
+    # A number can be written in many ways, and a row has one address.
+    numbers = all(str(value) == part for value, part in zip(values, parts, strict=True) if isinstance(value, int))
+    return values if numbers else None
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from hookline.http import describing as described
 from hookline.http.describing import Described
-from hookline.http.idempotency import LONGEST
+from hookline.http.idempotency import KEY, LONGEST
 from hookline.http.options import Options
 from hookline.http.problems import Refused, answer_to
 from hookline.http.reads import Reads
@@ -76,7 +76,7 @@ class Routes:
     def _add_writes(self, writes: Writes) -> None:
         options, resource, reads = self._options, self._resource, self._reads
         once = described.header(
-            "Idempotency-Key", "The same key makes the same request happen once.", minLength=1, maxLength=LONGEST
+            "Idempotency-Key", "The same key makes the same request happen once.", pattern=KEY, maxLength=LONGEST
         )
         kept, busy = ([], ()) if options.idempotency is None else ([once], (409,))
         wrong = (400, *busy, 413, 415, 422)
