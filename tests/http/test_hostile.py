@@ -770,7 +770,7 @@ class Named(BaseUser):
 async def test_a_key_belongs_to_its_user_whatever_users_are(client: Client, bank: Session) -> None:
     numbers = iter(range(100))
     for user in (UnauthenticatedUser, lambda: SimpleUser("Ann"), Named, lambda: {"id": 0}, lambda: 7):
-        key = {"idempotency-key": f"key {next(numbers)}"}
+        key = {"idempotency-key": f"key-{next(numbers)}"}
         body = {"owner": "Ann", "number": f"n{next(numbers)}"}
         async with client(Account, idempotency=IdempotencyKeys(), user=user) as http:
             first, second = [await http.post(ROWS, json=body, headers=key) for _ in range(2)]

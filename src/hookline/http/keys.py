@@ -56,7 +56,7 @@ def read(text: str, kinds: Sequence[Kind]) -> tuple[Any, ...] | None:
     except ValidationError:
         return None
     # A number can be written in many ways, and a row has one address.
-    numbers = all(str(value) == part for value, part in zip(values, parts, strict=True) if isinstance(value, int))
+    numbers = all(str(value) == part for value, part in zip(values, parts, strict=True) if type(value) is int)
     return values if numbers else None
 
 
