@@ -1,6 +1,7 @@
 # One word per command; each sets up what it needs. Needed beforehand: Python 3.11, make, a package index.
 #
 #   make demo [DB=postgresql]     the Chinook shop, with hooks
+#   make demo SERVE=1             the same over HTTP, until Ctrl-C [PORT=0 WORKERS=1 OPEN=0 EMPTY=1]
 #   make test [TESTS=...]         every test, on SQLite and PostgreSQL
 #   make proof                    the long runs of the proofs: random sequences, and crashes
 #   make lint                     ruff, strict mypy, vulture
@@ -12,6 +13,10 @@
 
 PYTHON     ?= python3.11
 DB         ?= sqlite
+SERVE      ?=
+PORT       ?=
+OPEN       ?=
+EMPTY      ?=
 TESTS      ?=
 WORKERS    ?= 2
 PYTEST_ARGS ?=
@@ -24,13 +29,17 @@ PIN  := $(if $(SQLALCHEMY),'sqlalchemy==$(SQLALCHEMY)')
 # A stamp says which extras the venv holds. A changed pyproject.toml makes every stamp old.
 extra = $(VENV)/.with-$(1)
 
+# WORKERS are those of the tests, unless somebody says how many.
+SERVED := PORT=$(PORT) OPEN=$(OPEN) EMPTY=$(EMPTY) $(if $(filter file,$(origin WORKERS)),,WORKERS=$(WORKERS))
+DEMO   := DB=$(DB) $(if $(SERVE),$(SERVED) $(RUN) examples/chinook/serve.py,$(RUN) examples/chinook/demo.py)
+
 .PHONY: help demo test proof lint bench docs clean
 
 help:
 	@sed -n 's/^# \{0,1\}//; /^PYTHON/q; p' Makefile
 
 demo: $(call extra,demo) $(if $(filter postgresql,$(DB)),$(call extra,test))
-	DB=$(DB) $(RUN) examples/chinook/demo.py
+	$(DEMO)
 
 test: $(call extra,test)
 	$(RUN) -m pytest -n $(WORKERS) $(PYTEST_ARGS) $(TESTS)

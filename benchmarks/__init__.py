@@ -9,6 +9,7 @@
 | `statements_unconcerned.py` | small statements that no hook is about, against SQLAlchemy alone |
 | `capturing.py` | bulk writes to a captured table of PostgreSQL, against the same without triggers |
 | `dispatch.py` | finding the hooks to run among 1,000, against among 3 |
+| `http.py` | a request that writes a row, with one hook, against PiccoloCRUD and an endpoint by hand |
 | `importing.py` | `import hookline` in a new interpreter |
 
 Every benchmark is a function `measure` that gives `Result`s. Verdicts are printed, never asserted: a busy

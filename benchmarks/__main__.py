@@ -29,6 +29,7 @@ from benchmarks import (
     flush_row_hooks,
     flush_set_hooks,
     flush_unconcerned,
+    http,
     importing,
     registrations,
     statements,
@@ -49,7 +50,7 @@ ON_EACH_DATABASE = {
 }
 ON_POSTGRESQL = {"capture": capturing.measure}
 ON_SQLITE = {"dispatch": dispatch.measure}
-ON_NONE = {"importing": importing.measure}
+ON_NONE = {"importing": importing.measure, "http": http.measure}
 NAMES = (*ON_EACH_DATABASE, *ON_POSTGRESQL, *ON_SQLITE, *ON_NONE)
 
 FULL = Load()

@@ -31,6 +31,12 @@ def empty_database(kind: str, file: Path | None = None) -> Iterator[URL]:
             yield _with_tables(URL.create("sqlite", database=str(file)))
 
 
+@contextmanager
+def kept_database(file: Path) -> Iterator[URL]:
+    """Yield the URL of a SQLite file with the store's tables, as it was left; it stays there."""
+    yield _with_tables(URL.create("sqlite", database=str(file)))
+
+
 def connect(url: URL) -> Engine:
     """An engine for the URL. SQLite only minds its foreign keys when told to."""
     engine = create_engine(url)

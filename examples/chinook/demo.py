@@ -16,6 +16,7 @@ from pathlib import Path
 
 from database import advance_sequences, empty_database
 from load import Fixture, load
+from over_http import over_http
 from receipts import receipts
 from reckoning import reckon_load, reckon_rules
 from rich.console import Console
@@ -46,6 +47,8 @@ def main() -> int:
                 through_every_door(store)
                 store.tell("Receipts", receipts.__doc__)
                 receipts(store)
+                store.tell("Over HTTP", over_http.__doc__)
+                over_http(store)
         store.tell("The rules", "hold for every row, whichever way it came.")
         reckon_rules(store)
         console.print(hook_table(trace))

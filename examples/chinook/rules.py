@@ -109,8 +109,13 @@ def no_cycle_in_who_reports_to_whom(change: LinkChange) -> None:
 
 @hooks.after("write", InvoiceLine)
 def keep_invoice_totals(changes: list[Change[InvoiceLine]], session: Session) -> None:
-    """One query, however many lines were written, and whichever invoice they were moved from."""
+    """Two queries, however many lines were written, and whichever invoice they were moved from.
+
+    The first waits for whoever else is adding lines to the same invoices: a sum without theirs would replace one with.
+    """
     invoices = {row["invoice_id"] for change in changes for row in (change.old, change.new) if row}
+    ours = select(Invoice.id).where(Invoice.id.in_(invoices)).order_by(Invoice.id)
+    session.execute(ours.with_for_update(key_share=True))
     total = func.coalesce(func.sum(InvoiceLine.unit_price * InvoiceLine.quantity), 0)
     for invoice, amount in session.execute(
         select(Invoice, type_coerce(total, Invoice.total.type))

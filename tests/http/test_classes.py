@@ -103,7 +103,7 @@ async def test_values_of_every_type_come_back_as_they_were_sent(tables: Any, ses
         created = await http.post("/", json=sent)
         assert created.status_code == 201, created.text
         told = created.json()
-        expected = {**sent, "price": "9.9", "wide": 1e300}
+        expected = {**sent, "price": "9.9", "moment": "2024-02-29T12:00:00.000001Z"}
         assert {name: told[name] for name in sent} == expected
         assert UUID(told["id"])
         assert told["made_at"]

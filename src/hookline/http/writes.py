@@ -159,7 +159,8 @@ class Writes:
                     kept_in.keep(session, key, made)
                 return made
 
-            return commit(session, keep).response(JSON)
+            with writer.told_by_place():
+                return commit(session, keep).response(JSON)
 
         return await self._visits.run(request, user, inside)
 
@@ -202,7 +203,9 @@ class Writes:
             if len(entities) > most:
                 raise too_many(most)
             told = self._ids(entities)
-            commit(visit.session, write(visit, writer, entities))
+            last = write(visit, writer, entities)
+            with writer.told_by_place():
+                commit(visit.session, last)
             return Response(told, media_type=JSON)
 
         return await self._visits.run(request, user, work)

@@ -28,6 +28,7 @@ class Writer:
 
     def __init__(self, resource: Resource, hooks: RequestHooks, session: Session, held: Mapping[str, Any]) -> None:
         self._resource, self._hooks, self._session, self._held = resource, hooks, session, held
+        self._index_of: dict[int, int] = {}
         # SQLite may refuse a transaction that reads first and writes later; this one waits for its turn instead.
         take_write_lock(session.connection(bind_arguments={"mapper": resource.mapper}), resource.table)
 
@@ -43,13 +44,12 @@ class Writer:
     def create(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Write new rows."""
         entities: list[Any] = []
-        index_of: dict[int, int] = {}
-        with self._told_of(index_of):
+        with self.told_by_place():
             for values in rows:
                 entity = self._resource.model(**values)
-                index_of[id(entity)] = len(entities)
+                self._index_of[id(entity)] = len(entities)
                 entity = self._saved(HookType.pre_save, "insert", entity)
-                index_of[id(entity)] = len(entities)
+                self._index_of[id(entity)] = len(entities)
                 entities.append(entity)
             self._session.add_all(entities)
             self._session.flush()
@@ -66,8 +66,8 @@ class Writer:
 
     def patch(self, entities: Sequence[Any], values: Mapping[str, Any]) -> None:
         """Give rows these values."""
-        index_of = {id(entity): index for index, entity in enumerate(entities)} if len(entities) > 1 else {}
-        with self._told_of(index_of):
+        self._index_of.update({id(entity): index for index, entity in enumerate(entities)})
+        with self.told_by_place():
             written = [self._edited(HookType.pre_patch, entity, dict(values)) for entity in entities]
             for entity, own in zip(entities, written, strict=True):
                 for name, value in own.items():
@@ -120,14 +120,14 @@ class Writer:
         return name
 
     @contextmanager
-    def _told_of(self, index_of: Mapping[int, int]) -> Iterator[None]:
-        """Say of which row it is that something is wrong with."""
+    def told_by_place(self) -> Iterator[None]:
+        """Say of which row it is that something is wrong with: when it is written, or when all are committed."""
         try:
             yield
         except ValidationError as error:
-            if len(index_of) < 2:
+            if len(self._index_of) < 2:
                 raise
-            raise refusal_of(error, self._resource, index_of) from error
+            raise refusal_of(error, self._resource, self._index_of) from error
 
 
 def _single(key: tuple[Any, ...]) -> Any:
