@@ -35,6 +35,7 @@ ORDER: Final = ("lt", "lte", "gt", "gte")
 TEXT: Final = ("contains", "starts", "ends", "icontains")
 
 _DEPTH: Final = 64
+_MAGNITUDE: Final = 300
 _TEXT: Final = r"^[^\x00]*$"
 """No database keeps the character of number zero."""
 
@@ -133,8 +134,9 @@ def _simple(python: Any, column: TypeEngine[Any], bounds: Any) -> Kind | None:
         finite = Annotated[float, Field(allow_inf_nan=False)]
         return Kind(finite, _adapter(finite), ordered, 1.5, literal=True)
     if python is Decimal:
-        number: Any = Annotated[Decimal, Field(allow_inf_nan=False, **bounds), WithJsonSchema(_numeral(bounds))]
-        any_number = Annotated[Decimal, Field(allow_inf_nan=False), WithJsonSchema(_numeral({}))]
+        finite_decimal: Any = Annotated[Decimal, Field(allow_inf_nan=False), AfterValidator(_moderate)]
+        number: Any = Annotated[finite_decimal, Field(**bounds), WithJsonSchema(_numeral(bounds))]
+        any_number: Any = Annotated[finite_decimal, WithJsonSchema(_numeral({}))]
         made = Kind(number, _adapter(any_number), ordered, "1.5")
         return made if bounds.get("decimal_places", 7) <= 6 else made._replace(plain=_DECIMAL)
     if python in (datetime, date, time, timedelta):
@@ -258,6 +260,13 @@ _DECIMAL: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Decimal, PlainSerializ
 
 _MOMENT: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[datetime, PlainSerializer(_in_utc)])
 """Moments are told in UTC, whatever zone the database has them in: JSON Schema has no moments without a zone."""
+
+
+def _moderate(value: Decimal) -> Decimal:
+    """Refuse numbers that are infinite, or nothing, where decimals are kept as floats, as SQLite does."""
+    if abs(value.adjusted()) > _MAGNITUDE:
+        raise ValueError(f"more than {_MAGNITUDE} digits before or after the point")
+    return value
 
 
 def _reasonable(value: Any, depth: int = 0) -> Any:
