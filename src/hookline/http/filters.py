@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
-from sqlalchemy import Boolean, ColumnElement, func, literal
+from sqlalchemy import JSON, Boolean, ColumnElement, Numeric, String, cast, func, literal, not_, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -117,10 +117,10 @@ def conditions(query: Query, filters: Mapping[str, Filter]) -> list[ColumnElemen
             if operator == "null":
                 found += [_null(field, text) for text in query.all(name)]
             elif operator == "in":
-                found.append(field.attribute.in_([field.kind.read(text) for text in query.all(name)]))
+                found.append(field.attribute.in_([_read(field, text) for text in query.all(name)]))
             else:
                 apply = _OPERATORS[operator]
-                found += [apply(field.attribute, field.kind.read(text)) for text in query.all(name)]
+                found += [apply(field.attribute, _read(field, text)) for text in query.all(name)]
         except ValidationError as error:
             told = error.errors(include_url=False, include_context=False, include_input=False)
             wrong += [Wrong(name, one["type"], one["msg"]) for one in told]
@@ -131,7 +131,16 @@ def conditions(query: Query, filters: Mapping[str, Filter]) -> list[ColumnElemen
     return found
 
 
+def _read(field: Field, text: str) -> Any:
+    value = field.kind.read(text)
+    # PostgreSQL would round it to the places that the column has, or fail if it is too large for that.
+    return literal(value, Numeric()) if type(field.attribute.type) is Numeric else value
+
+
 def _null(field: Field, text: str) -> Any:
     if text not in ("true", "false"):
         raise ValueError("must be true or false")
-    return field.attribute.is_(None) if text == "true" else field.attribute.is_not(None)
+    empty = field.attribute.is_(None)
+    if isinstance(field.attribute.type, JSON):  # the null that JSON itself has is told like the one of SQL
+        empty = or_(empty, cast(field.attribute, String) == "null")
+    return empty if text == "true" else not_(empty)
