@@ -45,7 +45,7 @@ test: $(call extra,test)
 	$(RUN) -m pytest -n $(WORKERS) $(PYTEST_ARGS) $(TESTS)
 
 proof: $(call extra,test)
-	HOOKLINE_PROOF=full $(RUN) -m pytest -n $(WORKERS) -o faulthandler_timeout=3600 -rP $(PYTEST_ARGS) tests/sqlalchemy/oracle tests/durable/proof tests/workflow/machine
+	HOOKLINE_PROOF=full $(RUN) -m pytest -n $(WORKERS) -o faulthandler_timeout=3600 -rP $(PYTEST_ARGS) tests/sqlalchemy/oracle tests/durable/proof tests/workflow/machine tests/http/test_description.py tests/http/test_filters.py tests/http/test_selection.py
 
 lint: $(call extra,lint)
 	$(RUN) -m ruff check

@@ -352,3 +352,18 @@ async def test_a_number_that_its_column_cannot_hold_is_told_as_that(client: Clie
         assert (await http.get("/movies/", params={"year__lt": 2**31})).status_code == (400 if narrow else 200)
         assert (await http.get(f"/movies/{2**31}/")).status_code == 404
         assert (await http.get("/movies/", params={"price__lt": "12345678901.5"})).status_code == 200
+
+
+async def test_an_order_is_refused_that_names_nothing(client: Client, tables: Engine) -> None:
+    async with client() as http:
+        for wrong in ("", "-", "name,", "nothing", "details"):
+            assert (await http.get("/movies/", params={"__order": wrong})).status_code == 400, wrong
+
+
+async def test_a_null_of_json_is_null(client: Client, tables: Engine) -> None:
+    async with client() as http:
+        made = [(await http.post("/movies/", json={"name": "a", **more})).json()["id"] for more in (
+            {}, {"details": None}, {"details": {"a": None}}, {"details": "null"},
+        )]  # fmt: skip
+        assert await ids(http, {"details__null": "true"}) == made[:2]
+        assert await ids(http, {"details__null": "false"}) == made[2:]

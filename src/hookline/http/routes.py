@@ -71,7 +71,7 @@ class Routes:
         self._add("GET", "/schema/", reads.schema, "What can be asked and written", described.Schemas, (400,))
         if reads.references:
             path, choices = "/references/{field}/", described.ChoicePage
-            self._add("GET", path, reads.choices, "What a foreign key may be", choices, (400, 404), named)
+            self._add("GET", path, reads.choices, "What a foreign key may be", choices, (400, 404, 422), named)
 
     def _add_writes(self, writes: Writes) -> None:
         options, resource, reads = self._options, self._resource, self._reads
@@ -102,7 +102,7 @@ class Routes:
         path, tag = "/{row_id}/", described.headers("ETag")
         known = described.header("If-None-Match", "The ETag that the client has already.")
         fields = described.selection(self._reads)
-        self._add("GET", path, self._reads.get, "One row", self._row, (304, 400, 404), [fields, known], told=tag)
+        self._add("GET", path, self._reads.get, "One row", self._row, (304, 400, 404, 422), [fields, known], told=tag)
         if writes is None:
             return
         needed = self._options.require_if_match

@@ -95,6 +95,9 @@ class Player:
         if way == "unit":
             held = session.get(model, key, with_for_update=True)
             if held is None:
+                gone = session.identity_map.get(inspect(model).identity_key_from_primary_key((key,)))
+                if gone is not None:  # raw SQL, or a cascade, has taken its row away
+                    session.expunge(gone)
                 session.add(model(**values))
             else:
                 held.stamp = stamp
