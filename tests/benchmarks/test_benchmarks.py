@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from benchmarks import __main__ as command
 from benchmarks.flush_row_hooks import HOOKS
+from benchmarks.http import HAND
 from benchmarks.importing import loaded_from_elsewhere
 from benchmarks.models import Base
 from benchmarks.result import Result, Unit
@@ -59,6 +60,12 @@ def test_capture_is_measured_on_postgresql(engine: Engine) -> None:
 def test_benchmarks_run_by_name() -> None:
     results = list(command.run({"dispatch", "importing"}, TINY, with_postgresql=False))
     assert [one.unit for one in results] == [Unit.TIMES, Unit.TIMES, Unit.MILLISECONDS]
+
+
+def test_requests_are_measured_with_sync_and_async_sessions() -> None:
+    results = list(command.run({"http"}, TINY, with_postgresql=False))
+    by_hand = [one for one in results if one.against == HAND]
+    assert [one.budget for one in by_hand] == [1 / 0.7] * 8
 
 
 def test_importing_hookline_loads_nothing_from_elsewhere() -> None:

@@ -172,13 +172,14 @@ def parameter(name: str, about: str, schema: Described, *, place: str = "query",
 
 def filters(chosen: Mapping[str, Filter]) -> list[Described]:
     """The parameters by which rows are chosen."""
-    return [_filter(name, one) for name, one in chosen.items()]
+    compared = {one.field.name: one.field.kind.value for one in chosen.values() if one.operator != "null"}
+    schemas = {name: inlined(values.json_schema()) for name, values in compared.items()}
+    return [_filter(name, one, schemas.get(one.field.name, {})) for name, one in chosen.items()]
 
 
-def _filter(name: str, one: Filter) -> Described:
+def _filter(name: str, one: Filter, schema: Described) -> Described:
     if one.operator == "null":
         return parameter(name, one.about, {"type": "boolean"})
-    schema = inlined(one.field.kind.value.json_schema())
     if one.operator == "in":
         return {**parameter(name, one.about, {"type": "array", "items": schema}), "style": "form", "explode": True}
     return parameter(name, one.about, schema)
