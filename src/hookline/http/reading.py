@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, tuple_
@@ -28,10 +28,13 @@ class Page(NamedTuple):
     next: str | None
 
 
-def row_at(session: Session, resource: Resource, where: Iterable[ColumnElement[bool]]) -> dict[str, Any] | None:
-    """All fields of the one row that meets conditions."""
-    found = session.execute(select(*resource.columns).where(*where)).first()
-    return None if found is None else resource.plain(tuple(found))
+def row_at(
+    session: Session, resource: Resource, key: Sequence[Any], where: Sequence[ColumnElement[bool]] = ()
+) -> tuple[Any, ...] | None:
+    """The row with a key, as it was selected; None if there is none, or it does not meet conditions."""
+    query = resource.one.where(*where) if where else resource.one
+    found = session.execute(query, resource.parameters(key)).first()
+    return None if found is None else tuple(found)
 
 
 def all_meet(

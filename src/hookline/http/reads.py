@@ -17,7 +17,7 @@ from hookline.http.options import Options
 from hookline.http.order import Order
 from hookline.http.problems import Wrong, bad_query, not_found
 from hookline.http.query import Query
-from hookline.http.reading import page, told
+from hookline.http.reading import page, row_at, told
 from hookline.http.resource import Resource
 from hookline.http.selection import Selections
 from hookline.http.visits import Visit, Visits
@@ -112,15 +112,13 @@ class Reads:
         key = self._resource.key_from(row_id)
         if key is None:
             raise not_found()
-        at = self._resource.at(key)
 
         def work(visit: Visit) -> tuple[bytes, str]:
-            found = visit.session.execute(select(*self._resource.columns).where(at, *visit.where)).first()
+            found = row_at(visit.session, self._resource, key, visit.where)
             if found is None:
                 raise not_found()
-            row = self._resource.plain(tuple(found))
-            tag = "" if selection.related else tags.tag_of(row)
-            (chosen,) = told(visit.session, selection, [tuple(found)], self._options.max_page_size)
+            tag = "" if selection.related else tags.tag_of(self._resource.plain(found))
+            (chosen,) = told(visit.session, selection, [found], self._options.max_page_size)
             return json(chosen), tag
 
         body, tag = await self._visits.run(request, user, work)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, NotRequired, Required
 
 from pydantic import Field as About
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Table, and_
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, select
 from sqlalchemy import inspect as inspected
 from sqlalchemy.exc import NoInspectionAvailable
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, lazyload
 from typing_extensions import TypedDict
 
 from hookline.errors import TargetError, near
@@ -50,6 +51,7 @@ class Resource:
         )
         self.keys: tuple[Field, ...] = tuple(self.fields[prop.key] for prop in keys_of(self.mapper))
         self.relations = relations_of(self.mapper, secret=self.secret)
+        self._at = tuple(f"hookline_key_{index}" for index, _ in enumerate(self.keys))
         self._place = {name: index for index, name in enumerate(self.fields)}
         self._plain = {name: field.kind.plain for name, field in self.fields.items() if field.kind.plain is not None}
 
@@ -152,9 +154,38 @@ class Resource:
         """The key that a part of an address stands for; None if there can be no such row."""
         return keys.read(text, [one.kind for one in self.keys])
 
-    def at(self, key: Sequence[Any]) -> ColumnElement[bool]:
-        """That a row has this key."""
-        return and_(*(one.attribute == value for one, value in zip(self.keys, key, strict=True)))
+    @cached_property
+    def at(self) -> ColumnElement[bool]:
+        """That a row has the key that a statement is given by `parameters`.
+
+        What is said with parameters is said once, and SQLAlchemy remembers what it made of it.
+        """
+        return and_(
+            *(
+                one.attribute == bindparam(name, type_=one.attribute.type)
+                for name, one in zip(self._at, self.keys, strict=True)
+            )
+        )
+
+    def parameters(self, key: Sequence[Any]) -> dict[str, Any]:
+        """A key as `at` takes it."""
+        return dict(zip(self._at, key, strict=True))
+
+    @cached_property
+    def one(self) -> Select[Any]:
+        """The query for what `plain` takes, of the row with a key."""
+        return select(*self.columns).where(self.at)
+
+    @cached_property
+    def held(self) -> Select[Any]:
+        """The query for objects, in the order of their keys, kept from being written by others."""
+        query: Select[Any] = select(self.model).order_by(*(field.attribute for field in self.keys))
+        return query.with_for_update(of=self.model).options(lazyload("*"))
+
+    @cached_property
+    def one_held(self) -> Select[Any]:
+        """The same for the one with a key."""
+        return self.held.where(self.at)
 
     @property
     def table(self) -> Table:

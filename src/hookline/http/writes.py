@@ -181,12 +181,12 @@ class Writes:
         if key is None:
             raise not_found()
         writer = Writer(self._resource, self._hooks, visit.session, visit.held)
-        found = writer.find([self._resource.at(key), *visit.where])
-        if not found:
+        found = writer.find_one(key, visit.where)
+        if found is None:
             raise not_found()
         if "if-match" in request.headers:
-            tags.hold(request, tags.tag_of(self._resource.seen(found[0])))
-        return writer, found[0]
+            tags.hold(request, tags.tag_of(self._resource.seen(found)))
+        return writer, found
 
     async def _each(
         self,
@@ -199,7 +199,7 @@ class Writes:
 
         def work(visit: Visit) -> Response:
             writer = Writer(self._resource, self._hooks, visit.session, visit.held)
-            entities = writer.find([*visit.where, *where], most + 1)
+            entities = writer.find_many([*visit.where, *where], most + 1)
             if len(entities) > most:
                 raise too_many(most)
             told = self._ids(entities)
@@ -222,11 +222,11 @@ class Writes:
         return where
 
     def _row(self, visit: Visit, key: Sequence[Any]) -> dict[str, Any]:
-        row = row_at(visit.session, self._resource, [self._resource.at(key)])
-        if row is None:
+        found = row_at(visit.session, self._resource, key)
+        if found is None:
             raise not_found()
         self._must_be_seen(visit, [tuple(key)])
-        return row
+        return self._resource.plain(found)
 
     def _must_be_seen(self, visit: Visit, found: Sequence[tuple[Any, ...]]) -> None:
         """Refuse rows that there would not be for who has written them."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import Session, lazyload
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
 
 from hookline.errors import UsageError, ValidationError, near
 from hookline.http.hooks import Asked, HookType, RequestHooks
@@ -32,14 +32,14 @@ class Writer:
         # SQLite may refuse a transaction that reads first and writes later; this one waits for its turn instead.
         take_write_lock(session.connection(bind_arguments={"mapper": resource.mapper}), resource.table)
 
-    def find(self, where: Sequence[ColumnElement[bool]], limit: int | None = None) -> list[Any]:
+    def find_one(self, key: Sequence[Any], where: Sequence[ColumnElement[bool]]) -> Any | None:
+        """The object with a key, kept from being written by others; None if it does not meet conditions."""
+        query = self._resource.one_held.where(*where) if where else self._resource.one_held
+        return self._session.scalars(query, self._resource.parameters(key)).first()
+
+    def find_many(self, where: Sequence[ColumnElement[bool]], limit: int) -> list[Any]:
         """The objects that meet conditions, in the order of their keys, kept from being written by others."""
-        model = self._resource.model
-        query: Any = (
-            select(model).where(*where).order_by(*(field.attribute for field in self._resource.keys)).limit(limit)
-            .with_for_update(of=model).options(lazyload("*"))
-        )  # fmt: skip
-        return list(self._session.scalars(query))
+        return list(self._session.scalars(self._resource.held.where(*where).limit(limit)))
 
     def create(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Write new rows."""
