@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from math import isfinite
+from math import isfinite, isinf
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -35,7 +35,6 @@ ORDER: Final = ("lt", "lte", "gt", "gte")
 TEXT: Final = ("contains", "starts", "ends", "icontains")
 
 _DEPTH: Final = 64
-_MAGNITUDE: Final = 300
 _TEXT: Final = r"^[^\x00]*$"
 """No database keeps the character of number zero."""
 
@@ -209,7 +208,7 @@ def _numeral(bounds: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of a decimal: a number, or better a string, since not everybody reads numbers exactly."""
     digits, places = bounds.get("max_digits"), bounds.get("decimal_places", 0)
     if digits is None:
-        return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}]}
+        return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]{1,300}(\.[0-9]{1,300})?$"}]}
     whole, part = digits - places, rf"(\.[0-9]{{1,{places}}})?" if places else ""
     number: dict[str, Any] = {"type": "number", "exclusiveMinimum": -(10**whole), "exclusiveMaximum": 10**whole}
     if places:
@@ -264,8 +263,9 @@ _MOMENT: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[datetime, PlainSerializ
 
 def _moderate(value: Decimal) -> Decimal:
     """Refuse numbers that are infinite, or nothing, where decimals are kept as floats, as SQLite does."""
-    if abs(value.adjusted()) > _MAGNITUDE:
-        raise ValueError(f"more than {_MAGNITUDE} digits before or after the point")
+    kept = float(value)
+    if isinf(kept) or (value and not kept):
+        raise ValueError("not between 1e-323 and 1e308, or the same below zero")
     return value
 
 
