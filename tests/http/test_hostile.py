@@ -809,3 +809,25 @@ async def test_handlers_of_http_exceptions_and_of_all_errors_are_obeyed_too(sess
             "balance": "check"
         }
     assert untouched(bank)
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_error_of_the_server(
+    sessions: Any, bank: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = iter([{"type": "http.request", "body": b'{"owner"', "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"", "root_path": "",
+        "scheme": "http", "http_version": "1.1", "headers": [(b"content-type", b"application/json")],
+        "server": ("cinema", 80), "client": ("somebody", 1), "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    await CRUD(Account, sessions, read_only=False)(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert caplog.text == ""

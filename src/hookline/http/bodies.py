@@ -7,7 +7,7 @@ from email.message import Message
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from hookline.http.problems import Refused, Wrong, invalid, too_many
 from hookline.http.resource import Resource
@@ -29,11 +29,14 @@ async def body_of(request: Request, limit: int) -> bytes:
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+    except ClientDisconnect:  # nobody will read this, and nothing failed here that the log should tell
+        raise Refused(400, "disconnected", "The body ended too early") from None
     return b"".join(parts)
 
 

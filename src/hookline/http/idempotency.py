@@ -36,7 +36,7 @@ from hookline.sqlalchemy.outbox.clock import Moment, now
 LONGEST: Final = 255
 """How many characters a key may have."""
 
-KEY: Final = r"^[!-~]+$"
+KEY: Final = r"^[!-~]([ -~]*[!-~])?$"
 """Which ones they are."""
 
 
@@ -156,7 +156,7 @@ def key_of(request: Request, user: Any) -> str | None:
         return None
     if len(given) > LONGEST or re.fullmatch(KEY, given) is None:
         raise Refused(
-            400, "idempotency-key", f"An Idempotency-Key has 1 to {LONGEST} characters of ASCII, and no blanks"
+            400, "idempotency-key", f"An Idempotency-Key has 1 to {LONGEST} characters of ASCII, no blank first or last"
         )
     return _digest(to_json([request.method, request.url.path, _identity_of(user), given]))
 
