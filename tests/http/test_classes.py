@@ -16,6 +16,7 @@ from sqlalchemy import (
     Double,
     Enum,
     ForeignKey,
+    Identity,
     Integer,
     Interval,
     Numeric,
@@ -45,6 +46,10 @@ from tests.http.conftest import served
 
 
 class Base(DeclarativeBase): ...
+
+
+class Arrays(DeclarativeBase):
+    """Tables that SQLite does not have."""
 
 
 class Size(enum.Enum):
@@ -123,6 +128,18 @@ async def test_values_of_every_type_come_back_as_they_were_sent(tables: Any, ses
 def test_a_moment_with_a_zone_is_kept_in_utc_where_the_column_has_none() -> None:
     resource = CRUD(Everything, sessionmaker()).resource
     assert resource.fields["moment"].kind.read("2024-02-29T12:00:00+02:00") == datetime(2024, 2, 29, 10)  # noqa: DTZ001
+
+
+class Numbered(Arrays):
+    """A number that only the database gives."""
+
+    __tablename__ = "numbered"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Identity(always=True))
+
+
+def test_what_only_the_database_gives_is_not_written() -> None:
+    assert not CRUD(Numbered, sessionmaker()).resource.fields["number"].writable
 
 
 class Animal(Base):
@@ -214,10 +231,6 @@ class Odd(Base):
     __tablename__ = "odd"
     id: Mapped[int] = mapped_column(primary_key=True)
     place: Mapped[Coordinates] = mapped_column(Position())
-
-
-class Arrays(DeclarativeBase):
-    """Tables that SQLite does not have."""
 
 
 class Numbers(Arrays):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
+from datetime import timedelta
 
-from tests.http.cinema import Director, Movie, Screening
-from tests.http.conftest import Client
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from hookline.http import CRUD, IdempotencyKeys
+from tests.http.cinema import Base, Director, Movie, Screening
+from tests.http.conftest import Client, served
 
 
 async def test_a_row_is_created_read_changed_replaced_and_deleted(client: Client, look: Session) -> None:
@@ -48,3 +52,14 @@ async def test_related_rows_are_told_as_far_as_it_is_allowed(client: Client, loo
         assert too_far.status_code == 400
     async with client() as http:
         assert (await http.get("/movies/?__fields=director.name")).status_code == 400
+
+
+async def test_answers_are_kept_where_the_rows_are(tables: Engine) -> None:
+    sessions = sessionmaker(binds={Base: tables})
+    async with served(CRUD(Movie, sessions, read_only=False, idempotency=IdempotencyKeys())) as http:
+        for again in (None, "true"):
+            answer = await http.post("/", json={"name": "a"}, headers={"Idempotency-Key": "one"})
+            assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (201, again), answer.text
+    assert IdempotencyKeys().prune(tables, timedelta()) == 1
+    with tables.begin() as connection:
+        assert IdempotencyKeys().prune(connection) == 0

@@ -23,13 +23,14 @@ _PROBLEMS: Final[Mapping[int, tuple[str, str]]] = {
     409: ("The same request is still at work.", "idempotency-busy"),
     412: ("Somebody else has changed the row meanwhile.", "conflict"),
     413: ("The body is too large, or there are too many rows.", "too-large"),
+    414: ("The address is too long.", "too-long"),
     415: ("The body must be JSON.", "content-type"),
     422: ("What was sent breaks rules.", "validation"),
     428: ("If-Match is needed.", "if-match"),
     500: ("The server failed; the id is in its log.", "error"),
     503: ("The database is busy: try again.", "busy"),
 }
-_ALWAYS: Final = (500, 503)
+_ALWAYS: Final = (414, 500, 503)
 _TAG: Final = {"description": "What the row is now; for If-Match.", "schema": {"type": "string"}}
 
 

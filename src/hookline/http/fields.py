@@ -156,6 +156,7 @@ def _is_kept(mapper: Mapper[Any], column: Column[Any]) -> bool:
     """Whether the application itself, or the database, keeps a column."""
     return (
         column.computed is not None
+        or getattr(column.identity, "always", False)
         or column.onupdate is not None
         or column.server_onupdate is not None
         or column is mapper.version_id_col

@@ -25,7 +25,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -96,7 +95,7 @@ class IdempotencyKeys:
         """Make the table if it is not there yet; for those that use no migrations."""
         self.metadata.create_all(bind, tables=[self.table])
 
-    def prune(self, bind: Engine, older_than: timedelta = timedelta(days=1)) -> int:
+    def prune(self, bind: Engine | Connection, older_than: timedelta = timedelta(days=1)) -> int:
         """Forget old answers; a request that is sent again after that happens again.
 
         Args:
@@ -106,12 +105,13 @@ class IdempotencyKeys:
         Returns:
             How many were forgotten.
         """
-        with bind.begin() as connection:
-            moment = connection.scalars(select(now())).one()
-            old = connection.execute(delete(self.table).where(self.table.c.created_at < moment - older_than))
-            return old.rowcount
+        if isinstance(bind, Engine):
+            with bind.begin() as connection:
+                return self.prune(connection, older_than)
+        moment = bind.scalars(select(now())).one()
+        return bind.execute(delete(self.table).where(self.table.c.created_at < moment - older_than)).rowcount
 
-    def claim(self, session: Session, key: str, fingerprint: str) -> Kept | None:
+    def claim(self, connection: Connection, key: str, fingerprint: str) -> Kept | None:
         """Take a key for this transaction; if it was taken before, give what was answered then.
 
         Whoever comes second while the first is at work waits for the end of that, where the database can wait.
@@ -121,10 +121,10 @@ class IdempotencyKeys:
         """
         row = self.table.c
         try:
-            with session.begin_nested():
-                session.connection().execute(insert(self.table).values(key=key, fingerprint=fingerprint))
+            with connection.begin_nested():
+                connection.execute(insert(self.table).values(key=key, fingerprint=fingerprint))
         except IntegrityError:
-            kept = session.connection().execute(
+            kept = connection.execute(
                 select(row.fingerprint, row.status, row.headers, row.body).where(row.key == key)
             ).first()  # fmt: skip
             if kept is None or kept.status is None:
@@ -137,9 +137,9 @@ class IdempotencyKeys:
             return Kept(kept.status, from_json(kept.headers), kept.body.encode())
         return None
 
-    def keep(self, session: Session, key: str, answer: Kept) -> None:
+    def keep(self, connection: Connection, key: str, answer: Kept) -> None:
         """Keep the answer, in the same transaction."""
-        session.connection().execute(
+        connection.execute(
             update(self.table).where(self.table.c.key == key)
             .values(status=answer.status, headers=to_json(answer.headers).decode(), body=answer.body.decode())
         )  # fmt: skip

@@ -27,7 +27,7 @@ log = logging.getLogger("hookline.http")
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03", "57014"})
+_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03", "57014", "53300"})
 """States of SQL in which the same request may succeed a moment later."""
 
 _UNSEEN: Final = {"check": "does not meet a constraint"}

@@ -148,7 +148,7 @@ class Writes:
             session = visit.session
             writer = Writer(self._resource, self._hooks, session, visit.held)
             if key is not None and kept_in is not None:
-                before = kept_in.claim(session, key, fingerprint_of(body))
+                before = kept_in.claim(writer.connection, key, fingerprint_of(body))
                 if before is not None:
                     return before.response(JSON, again=True)
             last = work(visit, writer)
@@ -156,7 +156,7 @@ class Writes:
             def keep() -> Kept:
                 made = last()
                 if key is not None and kept_in is not None:
-                    kept_in.keep(session, key, made)
+                    kept_in.keep(writer.connection, key, made)
                 return made
 
             with writer.told_by_place():

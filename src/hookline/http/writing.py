@@ -24,13 +24,17 @@ class Writer:
         hooks: The hooks on requests.
         session: The session of this request.
         held: What hooks may ask for by name.
+
+    Attributes:
+        connection: Where the rows are written.
     """
 
     def __init__(self, resource: Resource, hooks: RequestHooks, session: Session, held: Mapping[str, Any]) -> None:
         self._resource, self._hooks, self._session, self._held = resource, hooks, session, held
         self._index_of: dict[int, int] = {}
+        self.connection = session.connection(bind_arguments={"mapper": resource.mapper})
         # SQLite may refuse a transaction that reads first and writes later; this one waits for its turn instead.
-        take_write_lock(session.connection(bind_arguments={"mapper": resource.mapper}), resource.table)
+        take_write_lock(self.connection, resource.table)
 
     def find_one(self, key: Sequence[Any], where: Sequence[ColumnElement[bool]]) -> Any | None:
         """The object with a key, kept from being written by others; None if it does not meet conditions."""
