@@ -87,21 +87,21 @@ class Trial(NamedTuple):
     failures: list[str]
 
 
-def tried(application: FastAPI, *, examples: int, covered: str) -> Trial:
+def tried(application: FastAPI, *, examples: int, covered: str | None) -> Trial:
     """Try an application by its description.
 
     Args:
         application: What is tried.
         examples: Of random requests, for each operation, and of sequences of them.
-        covered: A pattern of paths; what is there gets all requests that its schemas' bounds suggest.
+        covered: A pattern of paths; what is there gets all requests that its schemas' bounds suggest;
+            None for nothing.
     """
     cases: Counter[str] = Counter()
     failures: dict[tuple[str, str, str], str] = {}
     rest = {"fuzzing": FuzzingPhaseConfig(), "stateful": StatefulPhaseConfig()}
-    for paths, phases in (
-        (".", PhasesConfig(coverage=CoveragePhaseConfig(enabled=False), **rest)),
-        (covered, PhasesConfig(fuzzing=FuzzingPhaseConfig(enabled=False), stateful=StatefulPhaseConfig(enabled=False))),
-    ):
+    bounds = PhasesConfig(fuzzing=FuzzingPhaseConfig(enabled=False), stateful=StatefulPhaseConfig(enabled=False))
+    plan = [(".", PhasesConfig(coverage=CoveragePhaseConfig(enabled=False), **rest))]
+    for paths, phases in plan + ([(covered, bounds)] if covered is not None else []):
         schema = schemathesis.openapi.from_asgi("/openapi.json", application, config=_config(examples, phases))
         for event in from_schema(schema.include(path_regex=paths)).execute():
             if isinstance(event, events.FatalError):
