@@ -11,7 +11,7 @@ from sqlalchemy import Column
 from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute, Mapped, Mapper, RelationshipProperty
 
 from hookline.errors import TargetError, near
-from hookline.http.kinds import Kind, kind_of
+from hookline.http.kinds import Kind, kind_of, python_of
 
 SECRET: Final = "secret"  # noqa: S105 - a name, not one
 """What a column's ``info`` has, ``mapped_column(info={"secret": True})``, if no client may ever see it."""
@@ -120,6 +120,8 @@ def _field(mapper: Mapper[Any], prop: ColumnProperty[Any], hint: Any, dialect: s
     name = f"{mapper.class_.__name__}.{prop.key}"
     column: Any = prop.columns[-1]  # of a class that inherits by joins: its base's
     attribute: InstrumentedAttribute[Any] = getattr(mapper.class_, prop.key)
+    if hint is None and not isinstance(column, Column):  # nobody writes it, so it may be whatever it is
+        hint = python_of(column.type) or Any
     kind = kind_of(name, hint, column.type, dialect)
     key = any(one in mapper.primary_key for one in prop.columns)
     if not isinstance(column, Column):

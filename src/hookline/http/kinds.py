@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.errors import PydanticSchemaGenerationError
 from sqlalchemy import ARRAY, JSON, BigInteger, Enum, Integer, Numeric, SmallInteger, String
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
 from hookline.errors import TargetError
 
@@ -93,7 +93,9 @@ def kind_of(name: str, hint: Any, column: TypeEngine[Any], dialect: str | None) 
     Raises:
         TargetError: Nobody knows what they look like in JSON.
     """
-    python = hint if hint is not None else _python(column)
+    python = hint if hint is not None else python_of(column)
+    if python is None:
+        raise _unknown(name, column)
     bounds = _bounds(column, dialect)
     if isinstance(column, Enum) and isinstance(python, type) and issubclass(python, enum.Enum):
         return _made(python, EQUALITY, next(iter(python)).value)
@@ -110,11 +112,26 @@ def kind_of(name: str, hint: Any, column: TypeEngine[Any], dialect: str | None) 
     try:
         return _made(python, EQUALITY, None)._replace(plain=TypeAdapter(python))
     except (PydanticSchemaGenerationError, TypeError):
-        raise TargetError(
-            f"{name} holds {getattr(python, '__name__', python)!r}, and nothing says what that looks like in JSON. "
-            f"Name a type that pydantic knows, CRUD(..., types={{{name.rpartition('.')[2]!r}: ...}}), or do not serve "
-            f"it: CRUD(..., secret=[{name.rpartition('.')[2]!r}])."
-        ) from None
+        raise _unknown(name, python) from None
+
+
+def python_of(column: TypeEngine[Any]) -> Any:
+    """The type that a column's values have in Python; None if it does not say."""
+    if isinstance(column, NullType):
+        return None
+    try:
+        return column.python_type
+    except NotImplementedError:
+        return None
+
+
+def _unknown(name: str, python: Any) -> TargetError:
+    field = name.rpartition(".")[2]
+    return TargetError(
+        f"{name} holds {getattr(python, '__name__', python)!r}, and nothing says what that looks like in JSON. "
+        f"Name a type that pydantic knows, CRUD(..., types={{{field!r}: ...}}), or do not serve it: "
+        f"CRUD(..., secret=[{field!r}])."
+    )
 
 
 def _simple(python: Any, column: TypeEngine[Any], bounds: Any) -> Kind | None:
@@ -175,13 +192,6 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def _has_config(kind: Any) -> bool:
     """Whether a type brings the configuration of its own that pydantic then insists on."""
     return hasattr(kind, "model_config") or hasattr(kind, "__pydantic_config__")
-
-
-def _python(column: TypeEngine[Any]) -> Any:
-    try:
-        return column.python_type
-    except NotImplementedError:
-        return None
 
 
 def _bounds(column: TypeEngine[Any], dialect: str | None) -> Any:
