@@ -90,6 +90,8 @@ def inlined(schema: Described) -> Described:
 
 def row_of(resource: Resource, selections: Selections) -> Any:
     """A row, with what a client may ask for of related ones; what is further away is not told in detail."""
+    if not selections.relations:
+        return resource.row
     return resource.row_with({name: _related(resource, name, selections) for name in selections.relations})
 
 

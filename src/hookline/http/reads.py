@@ -162,6 +162,6 @@ def json(told: Any) -> bytes:
     return to_json(told, bytes_mode="base64", inf_nan_mode="null")
 
 
-def answer(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answer(body: bytes, headers: dict[str, str] | None = None) -> Response:
     """An answer in JSON."""
-    return Response(body, status, headers=headers, media_type="application/json")
+    return Response(body, headers=headers, media_type="application/json")

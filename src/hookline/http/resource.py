@@ -75,7 +75,7 @@ class Resource:
 
     # -- bodies
 
-    @property
+    @cached_property
     def new(self) -> TypeAdapter[dict[str, Any]]:
         """A new row."""
         return TypeAdapter(self._new)
@@ -85,18 +85,18 @@ class Resource:
         rows: Any = Annotated[list[self._new], About(max_length=most)]  # type: ignore[name-defined]
         return TypeAdapter(rows)
 
-    @property
+    @cached_property
     def replacement(self) -> TypeAdapter[dict[str, Any]]:
         """All of a row but its key."""
         fields = [(one, one.replaced) for one in self.fields.values() if one.writable]
         return TypeAdapter(self._body("Replacement", fields))
 
-    @property
+    @cached_property
     def patch(self) -> TypeAdapter[dict[str, Any]]:
         """Some fields of a row."""
         return TypeAdapter(self._body("Patch", [(one, False) for one in self.fields.values() if one.writable]))
 
-    @property
+    @cached_property
     def row(self) -> Any:
         """A row as it is told, of which a client may have asked for some fields only."""
         return self.row_with({})
@@ -109,7 +109,7 @@ class Resource:
         """
         return self._body("Related" if related else "", [(one, False) for one in self.fields.values()], related)
 
-    @property
+    @cached_property
     def _new(self) -> Any:
         return self._body("New", [(one, one.required) for one in self.fields.values() if one.given])
 

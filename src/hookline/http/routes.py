@@ -50,6 +50,7 @@ class Routes:
         self._router, self._resource, self._options = router, resource, options
         self._reads, self._writes = reads, writes
         self._row = described.row_of(resource, reads.selections)
+        self._filters = described.filters(reads.filters)
 
     def add(self) -> None:
         """Add them all; those that have words in the place of a key come first."""
@@ -60,7 +61,7 @@ class Routes:
 
     def _add_reads(self) -> None:
         options, reads = self._options, self._reads
-        chosen = described.filters(reads.filters)
+        chosen = self._filters
         asked = [*chosen, described.order(reads), described.selection(reads)]
         size, after, number = described.paging(options.page_size, options.max_page_size)
         named = [size, after, described.parameter("__search", "What is in the name.", {"type": "string"})]
@@ -74,16 +75,16 @@ class Routes:
             self._add("GET", path, reads.choices, "What a foreign key may be", choices, (400, 404, 422), named)
 
     def _add_writes(self, writes: Writes) -> None:
-        options, resource, reads = self._options, self._resource, self._reads
+        options, resource = self._options, self._resource
         once = described.header(
             "Idempotency-Key", "The same key makes the same request happen once.", pattern=KEY, maxLength=LONGEST
         )
         kept, busy = ([], ()) if options.idempotency is None else ([once], (409,))
         wrong = (400, *busy, 413, 415, 422)
-        written, chosen = described.Written, [*described.filters(reads.filters), described.everything()]
+        written, chosen = described.Written, [*self._filters, described.everything()]
         new, changes = described.body(resource, writes.new), described.body(resource, writes.changes)
         told = described.headers("Location", "ETag")
-        self._add("GET", "/new/", reads.new, "The defaults of a new row", dict[str, Any], (400,))
+        self._add("GET", "/new/", self._reads.new, "The defaults of a new row", dict[str, Any], (400,))
         self._add("POST", "/", writes.create, "A new row", resource.row, wrong, kept, body=new, told=told, status=201)
         if options.allow_bulk_create:
             several = described.body(resource, writes.several, most=options.max_bulk)

@@ -17,7 +17,7 @@ from hookline.http.options import Options
 from hookline.http.problems import Refused, Wrong, bad_query, invalid, not_found, too_many
 from hookline.http.query import Query
 from hookline.http.reading import all_meet, row_at
-from hookline.http.reads import json
+from hookline.http.reads import answer, json
 from hookline.http.resource import Resource
 from hookline.http.sessions import commit
 from hookline.http.visits import Visit, Visits
@@ -169,7 +169,7 @@ class Writes:
             writer, entity = self._found(visit, request, row_id)
             write(writer, entity)
             row = commit(visit.session, lambda: self._row(visit, self._resource.key_of(entity)))
-            return Response(json(row), headers={"ETag": tags.tag_of(row)}, media_type=JSON)
+            return answer(json(row), headers={"ETag": tags.tag_of(row)})
 
         return await self._visits.run(request, user, work)
 
@@ -206,7 +206,7 @@ class Writes:
             last = write(visit, writer, entities)
             with writer.told_by_place():
                 commit(visit.session, last)
-            return Response(told, media_type=JSON)
+            return answer(told)
 
         return await self._visits.run(request, user, work)
 
