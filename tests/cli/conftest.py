@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from tests.cli.processes import Process
 from tests.cli.shop import Shop, build, open_shop
 from tests.databases import Database
+from tests.processes import CommandLine
 
 
 @pytest.fixture
@@ -24,13 +24,13 @@ def shop(database: Database, engine: Engine) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def start(database: Database, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+def start(database: Database, tmp_path: Path) -> Iterator[Callable[..., CommandLine]]:
     """Starts workers: ``start("--concurrency", "2", SHOP_WORKER="A")``."""
-    started: list[Process] = []
+    started: list[CommandLine] = []
 
-    def start(*options: str, **environment: str) -> Process:
+    def start(*options: str, **environment: str) -> CommandLine:
         given = ("worker", "tests.cli.app:hooks", "--poll", "0.2", *options)
-        process = Process(*given, folder=tmp_path, SHOP_URL=str(database), **environment)
+        process = CommandLine(*given, folder=tmp_path, SHOP_URL=str(database), **environment)
         started.append(process)
         return process
 

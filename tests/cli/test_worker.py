@@ -14,10 +14,10 @@ from sqlalchemy import Engine, select
 
 from hookline.durable import Deliveries
 from tests.cli.conftest import Gate
-from tests.cli.processes import Process
 from tests.cli.shop import Run, Shop, change, order, runs
+from tests.processes import CommandLine
 
-Start = Callable[..., Process]
+Start = Callable[..., CommandLine]
 
 
 def states(shop: Shop) -> dict[str, int]:

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import signal
 import socket
-import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -24,66 +18,34 @@ from sqlalchemy.orm import Session
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-import hookline
 from hookline.http import CRUD, IdempotencyKeys
 from hookline.sqlalchemy import Outbox
 from tests.databases import Database
 from tests.http.application import Told
 from tests.http.cinema import Base, Movie
 from tests.http.conftest import served
-
-PATIENCE = 60.0
-_PATH = os.pathsep.join([str(Path(hookline.__file__).parents[1]), str(Path(__file__).parents[2])])
+from tests.processes import PATIENCE, Process
 
 
-class Server:
+class Server(Process):
     """uvicorn with two workers, on a free port of this machine; it ends by itself, whatever happens to the test."""
 
     def __init__(self, database: Database) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "uvicorn", "tests.http.application:application", "--workers", "2",
-                   "--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "10"]  # fmt: skip
-        self._process = subprocess.Popen(
-            ["timeout", "--kill-after=15", "120", *command],
-            env={**os.environ, "PYTHONPATH": _PATH, "CINEMA_URL": str(database)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._more = threading.Condition()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            with self._more:
-                self.lines.append(line)
-                self._more.notify_all()
-
-    def wait_for(self, pattern: str, times: int) -> None:
-        """Wait until lines that match have been logged so many times."""
-        until = monotonic() + PATIENCE
-        with self._more:
-            while sum(1 for line in self.lines if re.search(pattern, line)) < times:
-                assert monotonic() < until, "".join(self.lines)
-                self._more.wait(until - monotonic())
-
-    def end(self) -> None:
-        """Ask it to end, and wait."""
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        super().__init__(
+            "timeout", "--kill-after=15", "120",
+            sys.executable, "-m", "uvicorn", "tests.http.application:application", "--workers", "2",
+            "--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "10",
+            CINEMA_URL=str(database),
+        )  # fmt: skip
 
     def close(self) -> None:
-        """End it, whatever it does."""
-        if self._process.poll() is None:
+        """End it, and its workers with it."""
+        if self.running:
             self.end()
-        assert self._process.stderr is not None
-        self._process.stderr.close()
+        super().close()
 
 
 @pytest.fixture
@@ -115,7 +77,7 @@ async def test_several_processes_write_and_deliver_once_each(server: Server, tab
             )))  # fmt: skip
 
         answers = [one for pair in await asyncio.gather(*map(buy, holders)) for one in pair]
-        assert {answer.status_code for answer in answers} <= {201, 409}, server.lines
+        assert {answer.status_code for answer in answers} <= {201, 409}, server.log
         made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
         assert len(made) == len(holders)
 
@@ -140,7 +102,8 @@ async def test_several_processes_write_and_deliver_once_each(server: Server, tab
             look.rollback()
             await asyncio.sleep(0)
     await asyncio.to_thread(server.end)
-    assert [line for line in server.lines if "Traceback" in line or "ERROR" in line] == [], server.lines
+    lines = server.log.splitlines()
+    assert [line for line in lines if "Traceback" in line or "ERROR" in line] == [], server.log
     with Session(tables) as look:
         assert Counter(look.scalars(select(Told.holder))) == dict.fromkeys(holders, 1)
 

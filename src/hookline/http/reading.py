@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, tuple_
@@ -43,11 +43,8 @@ def all_meet(
     """Whether the rows with these keys meet conditions."""
     if not where:
         return True
-    met = 0
-    for begin in range(0, len(keys), _AT_ONCE):
-        among = _among(resource, keys[begin : begin + _AT_ONCE])
-        met += session.scalar(select(func.count()).select_from(resource.model).where(among, *where)) or 0
-    return met == len(keys)
+    count = select(func.count()).select_from(resource.model).where(*where)
+    return sum(session.scalar(count.where(some)) or 0 for some in _among(resource, keys)) == len(keys)
 
 
 def page(
@@ -107,11 +104,10 @@ def _related(
         order_by=[getattr(other, field.name) for field in selection.resource.keys],
     )
     found: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for begin in range(0, len(keys), _AT_ONCE):
-        among = _among(resource, keys[begin : begin + _AT_ONCE])
+    for some in _among(resource, keys):
         numbered = (
             select(*own, *theirs, place.label("place")).select_from(resource.model)
-            .join(relation.of_type(other)).where(among).subquery()
+            .join(relation.of_type(other)).where(some).subquery()
         )  # fmt: skip
         query = select(*numbered.c[:-1]).where(numbered.c.place <= most + 1).order_by(*numbered.c[: len(own)], "place")
         for row in session.execute(query):
@@ -121,7 +117,11 @@ def _related(
     return {key: [next(rows) for _ in values] for key, values in found.items()}
 
 
-def _among(resource: Resource, keys: Sequence[tuple[Any, ...]]) -> Any:
-    if len(resource.keys) == 1:
-        return resource.keys[0].attribute.in_([key[0] for key in keys])
-    return tuple_(*(field.attribute for field in resource.keys)).in_(keys)
+def _among(resource: Resource, keys: Sequence[tuple[Any, ...]]) -> Iterator[ColumnElement[bool]]:
+    """That a row has one of these keys, some of them at a time."""
+    for begin in range(0, len(keys), _AT_ONCE):
+        some = keys[begin : begin + _AT_ONCE]
+        if len(resource.keys) == 1:
+            yield resource.keys[0].attribute.in_([key[0] for key in some])
+        else:
+            yield tuple_(*(field.attribute for field in resource.keys)).in_(some)

@@ -16,21 +16,21 @@ import hookline
 PATIENCE = 60.0
 """Seconds after which what has not happened is taken not to happen at all."""
 
-_PATH = os.pathsep.join([str(Path(hookline.__file__).parents[1]), str(Path(__file__).parents[2])])
+_PATH = os.pathsep.join([str(Path(hookline.__file__).parents[1]), str(Path(__file__).parents[1])])
 
 
 class Process:
-    """A command line at work.
+    """A program at work.
 
     Args:
-        *arguments: What follows ``hookline``.
-        folder: Where it runs.
+        *command: The program and its arguments.
+        folder: Where it runs; here if left out.
         environment: What it knows beyond what this process knows.
     """
 
-    def __init__(self, *arguments: str, folder: Path, **environment: str) -> None:
+    def __init__(self, *command: str, folder: Path | None = None, **environment: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hookline.cli", *arguments],
+            command,
             cwd=folder,
             env={**os.environ, "PYTHONPATH": _PATH, **environment},
             stdout=subprocess.DEVNULL,
@@ -72,6 +72,11 @@ class Process:
                     )
                 self._more.wait(left)
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
@@ -94,8 +99,21 @@ class Process:
 
     def close(self) -> None:
         """End it, whatever it does."""
-        if self._process.poll() is None:
+        if self.running:
             self._process.kill()
         self.wait()
         assert self._process.stderr is not None
         self._process.stderr.close()
+
+
+class CommandLine(Process):
+    """The same for ``hookline``.
+
+    Args:
+        *arguments: What follows ``hookline``.
+        folder: Where it runs.
+        environment: What it knows beyond what this process knows.
+    """
+
+    def __init__(self, *arguments: str, folder: Path, **environment: str) -> None:
+        super().__init__(sys.executable, "-m", "hookline.cli", *arguments, folder=folder, **environment)
