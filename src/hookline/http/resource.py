@@ -55,12 +55,9 @@ class Resource:
         self._place = {name: index for index, name in enumerate(self.fields)}
         self._plain = {name: field.kind.plain for name, field in self.fields.items() if field.kind.plain is not None}
 
-    def related(self, name: str) -> Resource | None:
-        """What a relation leads to; None if the class has no relation of this name."""
-        relation = self.relations.get(name)
-        if relation is None:
-            return None
-        return Resource(relation.mapper.class_, secret=self.secret, dialect=self._dialect)
+    def related(self, name: str) -> Resource:
+        """What a relation leads to."""
+        return Resource(self.relations[name].mapper.class_, secret=self.secret, dialect=self._dialect)
 
     def must_have(self, names: Iterable[str]) -> None:
         """Refuse names that the class does not have.

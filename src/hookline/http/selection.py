@@ -14,7 +14,7 @@ class Selection:
 
     Args:
         resource: The resource.
-        names: The fields; all of them if none are named.
+        names: The fields; None for all of them.
 
     Attributes:
         resource: The resource.
@@ -22,9 +22,9 @@ class Selection:
         related: By relation, what is told of the other side.
     """
 
-    def __init__(self, resource: Resource, names: tuple[str, ...] = ()) -> None:
+    def __init__(self, resource: Resource, names: tuple[str, ...] | None = None) -> None:
         self.resource = resource
-        self.names = names or tuple(resource.fields)
+        self.names = tuple(resource.fields) if names is None else names
         self.related: dict[str, Selection] = {}
 
 
@@ -75,9 +75,7 @@ class Selections:
             if len(place) >= self.depth or path[0] not in resource.relations:
                 raise self._unknown(resource, ".".join((*place, *path)), path[0])
             further.setdefault(path[0], []).extend([path[1:]] if path[1:] else [])
-        made = Selection(resource, tuple(dict.fromkeys(names)))
-        if not names and paths:
-            made.names = ()
+        made = Selection(resource, tuple(dict.fromkeys(names)) if paths else None)
         for name, rest in further.items():
             made.related[name] = self._selection((*place, name), rest)
         return made
@@ -85,9 +83,7 @@ class Selections:
     def reached(self, place: tuple[str, ...]) -> Resource:
         """What relations lead to, one after the other."""
         if place not in self._resources:
-            there = self.reached(place[:-1]).related(place[-1])
-            assert there is not None
-            self._resources[place] = there
+            self._resources[place] = self.reached(place[:-1]).related(place[-1])
         return self._resources[place]
 
     def _unknown(self, resource: Resource, path: str, name: str) -> Exception:
