@@ -85,7 +85,7 @@ class Claims:
 
         A delivery may run if it is due, or its worker's lease is over, and every unfinished one before it in its lane
         is claimed along with it. To know that, each worker must see what the others have claimed: they claim one after
-        the other.
+        the other. What a worker that lost its lease still writes to, nobody waits for.
 
         Args:
             connection: In a transaction of its own.
@@ -98,8 +98,7 @@ class Claims:
             return []
         self._one_at_a_time(connection)
         c = self._table.c
-        found = [_Found(*row) for row in connection.execute(self._due(hooks, limit))]
-        found = self._from_the_front(found, limit, connection)
+        found = self._found(connection, hooks, limit)
         if not found:
             return []
         suspects = {one.id for one in found if one.state == RUNNING}
@@ -117,6 +116,35 @@ class Claims:
             rows = connection.execute(claimed, {"ids": some, "lease": lease})
             claims += [Claim(*row, token, row[0] in suspects) for row in rows]  # type: ignore[call-arg]
         return sorted(claims)
+
+    def _found(self, connection: Connection, hooks: Sequence[str], limit: int) -> list[_Found]:
+        """What can be claimed; further away, if all that comes first is locked."""
+        reach = limit
+        while True:
+            due = [_Found(*row) for row in connection.execute(self._due(hooks, reach))]
+            free = self._unlocked(self._from_the_front(due, reach, connection), connection)
+            if free or len(due) < reach:
+                return free[:limit]
+            reach *= 2
+
+    def _unlocked(self, found: list[_Found], connection: Connection) -> list[_Found]:
+        """Without what the worker that had it still writes to, and without what is behind that in its lane."""
+        suspects = [one.id for one in found if one.state == RUNNING]
+        if not suspects or connection.dialect.name != "postgresql":
+            return found
+        of_them = self._table.c.id.in_(bindparam("ids", expanding=True))
+        query = select(self._table.c.id).where(of_them).with_for_update(skip_locked=True)
+        locked = set(suspects)
+        for some in _parts(suspects):
+            locked.difference_update(connection.scalars(query, {"ids": some}))
+        held_back: set[tuple[str, str]] = set()
+        free = []
+        for one in found:
+            if one.id in locked:
+                held_back.add((one.hook, one.lane))
+            elif (one.hook, one.lane) not in held_back:
+                free.append(one)
+        return free
 
     def _one_at_a_time(self, connection: Connection) -> None:
         if connection.dialect.name == "postgresql":

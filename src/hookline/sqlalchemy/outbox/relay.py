@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from hookline.core.net import Fold
 from hookline.core.run import concerned, work_by_row
 from hookline.sqlalchemy.readback import ReadBack
-from hookline.sqlalchemy.statements.locks import take_write_lock
+from hookline.sqlalchemy.statements.locks import let_go_if_idle, take_write_lock
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.attachment import Attachment
@@ -70,6 +70,7 @@ class Relay:
         return len(waiting)
 
     def _alone(self, connection: Connection) -> bool:
+        let_go_if_idle(connection)
         if connection.dialect.name == "postgresql":
             key = func.hashtextextended(literal(self._capture.log), literal(_RELAYING))
             return bool(connection.scalar(select(func.pg_try_advisory_xact_lock(key))))

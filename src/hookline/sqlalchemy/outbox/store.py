@@ -27,6 +27,7 @@ from hookline.sqlalchemy.outbox.relay import Relay
 from hookline.sqlalchemy.outbox.tending import Tending
 from hookline.sqlalchemy.outbox.writing import connection_for
 from hookline.sqlalchemy.scopes import WritingScope
+from hookline.sqlalchemy.statements.locks import let_go_if_idle
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.attachment import Attachment
@@ -101,10 +102,11 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction of its own."""
+        """A transaction of its own; on PostgreSQL, the server ends it if it stands still."""
         if self.asynchronous:
             refuse_outside_greenlet()
         with self.engine.begin() as connection:
+            let_go_if_idle(connection)
             yield connection
 
     def close(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, FromClause, delete, text
+
+STANDING: Final = 10.0
+"""Seconds for which a transaction of Hookline's own may stand still on PostgreSQL: see `let_go_if_idle`."""
 
 
 def take_write_lock(connection: Connection, table: FromClause) -> None:
@@ -27,6 +30,26 @@ def take_write_lock(connection: Connection, table: FromClause) -> None:
         cursor = pooled.cursor()
         cursor.execute("BEGIN IMMEDIATE")
         cursor.close()
+
+
+def let_go_if_idle(connection: Connection) -> None:
+    """On PostgreSQL, let the server end this transaction if its process stands still in the middle of it.
+
+    What a suspended process has locked, nobody else could have until it goes on; the server cannot tell it from one
+    that thinks. For transactions that only Hookline has, and never thinks in; if the session has such a timeout of its
+    own, that one holds.
+
+    Args:
+        connection: In a transaction that has locked nothing yet.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LET_GO, {"milliseconds": str(round(STANDING * 1000))})
+
+
+_LET_GO = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', CAST(:milliseconds AS text), true) "
+    "WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
+)
 
 
 def locking(query: Any, connection: Connection, table: FromClause) -> Any:
