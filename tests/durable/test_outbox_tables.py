@@ -135,10 +135,8 @@ def test_a_schema_of_its_own(engine: Engine, hooks: Hooks, tmp_path: Any) -> Non
         event.listen(engine, "connect", lambda connection, _: connection.execute(f"ATTACH '{file}' AS jobs"))
     else:
         with engine.begin() as connection:
-            connection.execute(text("CREATE SCHEMA IF NOT EXISTS jobs"))
-            connection.execute(
-                text("DROP TABLE IF EXISTS jobs.hookline_attempt, jobs.hookline_delivery, jobs.hookline_origin")
-            )
+            connection.execute(text("DROP SCHEMA IF EXISTS jobs CASCADE"))
+            connection.execute(text("CREATE SCHEMA jobs"))
     outbox = Outbox(schema="jobs")
     Base.metadata.create_all(engine)
     outbox.create_tables(engine)

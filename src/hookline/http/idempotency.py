@@ -20,16 +20,15 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
-    insert,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline.errors import UsageError
 from hookline.http.problems import Refused
+from hookline.sqlalchemy.once import insert_once
 from hookline.sqlalchemy.outbox.clock import Moment, now
 
 LONGEST: Final = 255
@@ -119,23 +118,20 @@ class IdempotencyKeys:
         Raises:
             Refused: It came with another request, or its first request is still at work.
         """
+        if insert_once(connection, self.table, {"key": key, "fingerprint": fingerprint}):
+            return None
         row = self.table.c
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(self.table).values(key=key, fingerprint=fingerprint))
-        except IntegrityError:
-            kept = connection.execute(
-                select(row.fingerprint, row.status, row.headers, row.body).where(row.key == key)
-            ).first()  # fmt: skip
-            if kept is None or kept.status is None:
-                raise Refused(409, "idempotency-busy", "A request with this Idempotency-Key is still at work") from None
-            if kept.fingerprint != fingerprint:
-                raise Refused(
-                    422, "idempotency-reused", "This Idempotency-Key came with another request",
-                    "Give each request a key of its own, and the same key only to the very same request.",
-                ) from None  # fmt: skip
-            return Kept(kept.status, from_json(kept.headers), kept.body.encode())
-        return None
+        kept = connection.execute(
+            select(row.fingerprint, row.status, row.headers, row.body).where(row.key == key)
+        ).first()  # fmt: skip
+        if kept is None or kept.status is None:
+            raise Refused(409, "idempotency-busy", "A request with this Idempotency-Key is still at work")
+        if kept.fingerprint != fingerprint:
+            raise Refused(
+                422, "idempotency-reused", "This Idempotency-Key came with another request",
+                "Give each request a key of its own, and the same key only to the very same request.",
+            )  # fmt: skip
+        return Kept(kept.status, from_json(kept.headers), kept.body.encode())
 
     def keep(self, connection: Connection, key: str, answer: Kept) -> None:
         """Keep the answer, in the same transaction."""

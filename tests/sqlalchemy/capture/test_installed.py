@@ -26,15 +26,15 @@ from .schema import Base, Employee, Person, Tag, add_tags, installed, keys, pers
 
 
 def left_behind(engine: Engine) -> list[str]:
-    """What is in the database that no model made."""
+    """What is in the database, in the schema of these tests, that no model made."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             query = "SELECT name FROM sqlite_master WHERE name LIKE 'hookline%'"
         else:
             query = (
-                "SELECT relname FROM pg_class WHERE relname LIKE 'hookline%' UNION ALL "
-                "SELECT proname FROM pg_proc WHERE proname LIKE 'hookline%' UNION ALL "
-                "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'hookline%'"
+                "SELECT relname FROM pg_class WHERE relname LIKE 'hookline%' AND pg_table_is_visible(oid) UNION ALL "
+                "SELECT proname FROM pg_proc WHERE proname LIKE 'hookline%' AND pg_function_is_visible(oid) UNION ALL "
+                "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'hookline%' AND pg_table_is_visible(tgrelid)"
             )
         return list(connection.scalars(text(query)))
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, exists, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, exists, select
 
 from hookline.core.delivery import Delivery
 from hookline.core.hook import Hook
+from hookline.sqlalchemy.once import insert_once
 from hookline.sqlalchemy.outbox.clock import later
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.outbox.store import Store
-
-_INSERTS: Final[dict[str, Callable[..., Any]]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 class Inbox:
@@ -48,7 +46,8 @@ class Inbox:
             return False
         with self._store.ran(hook, delivery, wait) as session:
             session.flush()
-            if not self._keep(self._store.connection(session, hook), delivery):
+            values = {"id": delivery.id, "hook": delivery.hook}
+            if not insert_once(self._store.connection(session, hook), self._table, values):
                 return False
             session.commit()
         return True
@@ -56,16 +55,6 @@ class Inbox:
     def _knows(self, id: str) -> bool:  # noqa: A002 - what everybody calls it
         with self._store.begin() as connection:
             return bool(connection.scalar(select(exists().where(self._table.c.id == id))))
-
-    def _keep(self, connection: Connection, delivery: Delivery) -> bool:
-        """Whether nobody else has kept it."""
-        values = {"id": delivery.id, "hook": delivery.hook}
-        special = _INSERTS.get(connection.dialect.name)
-        if special is None:  # then it is an error, the message comes again, and is known
-            connection.execute(insert(self._table).values(values))
-            return True
-        fresh = special(self._table).values(values).on_conflict_do_nothing().returning(self._table.c.id)
-        return connection.scalar(fresh) is not None
 
     def prune(self, age: dt.timedelta) -> int:
         """Forget what ran so long ago: if it came again, it would run again.
