@@ -37,8 +37,8 @@ def measure(engine: Engine, load: Load) -> Iterator[Result]:
     outbox = Outbox()
     outbox.create_tables(engine)
     cases = {
-        BARE: _inserting(sessions_for(engine), outbox, load.objects),
-        "delivered": _inserting(sessions_for(engine, _hooks(_nothing)), outbox, load.objects),
+        BARE: _inserting(engine, sessions_for(engine), outbox, load.objects),
+        "delivered": _inserting(engine, sessions_for(engine, _hooks(_nothing)), outbox, load.objects),
     }
     yield ratio(
         interleave(cases, load), "delivered", BARE, what=f"{load.objects:,} inserts, each with a delivery, and COMMIT",
@@ -84,9 +84,10 @@ def _hooks(function: Callable[..., None]) -> Hooks:
     return hooks
 
 
-def _inserting(sessions: sessionmaker[Session], outbox: Outbox, count: int) -> Case:
+def _inserting(engine: Engine, sessions: sessionmaker[Session], outbox: Outbox, count: int) -> Case:
     @contextmanager
     def case() -> Iterator[Timed]:
+        _tidy(engine)
         with sessions() as session:
             session.connection()
             session.add_all(people(count))
@@ -111,7 +112,7 @@ def _own(engine: Engine, outbox: Outbox, function: Callable[..., None], count: i
         with sessions() as session:
             session.add_all(people(count))
             session.commit()
-            _analyze(engine)
+            _tidy(engine)
             worker = Worker(hooks, concurrency=CONCURRENCY, batch=500)
             yield worker.run_until_idle
             assert worker.progress.done == count
@@ -120,7 +121,8 @@ def _own(engine: Engine, outbox: Outbox, function: Callable[..., None], count: i
     return case
 
 
-def _analyze(engine: Engine) -> None:
+def _tidy(engine: Engine) -> None:
+    """Take away what the rounds before have left, or autovacuum does so in the middle of the next."""
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
@@ -142,7 +144,7 @@ def _loop(engine: Engine, outbox: Outbox, count: int) -> Case:
         with engine.begin() as connection:
             given = [{"hook": "x", "lane": str(n), "body": str(row)} for n, row in enumerate(rows(count))]
             connection.execute(insert(table), given)
-        _analyze(engine)
+        _tidy(engine)
 
         def drain() -> None:
             with engine.connect() as connection:
@@ -195,7 +197,7 @@ def _pgqueuer(engine: Engine, count: int) -> Case:
     @contextmanager
     def case() -> Iterator[Timed]:
         asyncio.run(with_queue(fill))
-        _analyze(engine)
+        _tidy(engine)
         yield lambda: asyncio.run(with_queue(drain))
         asyncio.run(with_queue(remove))
 
@@ -233,7 +235,7 @@ def _procrastinate(engine: Engine, count: int) -> Case:
     @contextmanager
     def case() -> Iterator[Timed]:
         asyncio.run(fill())
-        _analyze(engine)
+        _tidy(engine)
         yield lambda: asyncio.run(drain())
         with engine.begin() as connection:
             connection.execute(text("TRUNCATE procrastinate_jobs CASCADE"))
