@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -18,8 +17,8 @@ from hookline import Hooks
 from hookline.http import CRUD, IdempotencyKeys
 from hookline.sqlalchemy import attach
 from tests.http.cinema import Base, Movie
+from tests.proof import FULL
 
-FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 ONE_OF_EACH = ("test_hostile", "test_hooks", "test_selection")
 """Modules about what happens before a database hears of it, or alike on each: there, one kind of sessions will do."""
 
@@ -28,9 +27,10 @@ Client = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of what is tried in four variants, leave two where the others would say the same; the long run has all."""
-    left = [item for item in items if FULL or not _says_the_same(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(left)])
-    items[:] = left
+    if FULL:
+        return
+    config.hook.pytest_deselected(items=[item for item in items if _says_the_same(item)])
+    items[:] = [item for item in items if not _says_the_same(item)]
 
 
 def _says_the_same(item: pytest.Item) -> bool:

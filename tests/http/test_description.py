@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,9 +15,9 @@ from tests.http import cabinet
 from tests.http.cinema import Director, Genre, Movie, Screening, Ticket
 from tests.http.conftest import Client
 from tests.http.trials import everything, tried
+from tests.proof import FULL
 
 JSON = {"content-type": "application/json"}
-FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 EXAMPLES = 40 if FULL else 2
 """Of random requests, per operation and database, sync and async; and of sequences of requests."""
 

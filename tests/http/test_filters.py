@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from tests.http.cinema import Base, Colour, Director, Movie
 from tests.http.conftest import Client
+from tests.proof import FULL
 
-FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 EXAMPLES = 300 if FULL else 20
 """Of sets of rows, per test and database, sync and async."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from tests.http.cabinet import Base, Label, Shelf, shelf_label
 from tests.http.conftest import Client
+from tests.proof import FULL
 
-FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 EXAMPLES = 300 if FULL else 15
 """Of sets of rows, per database, sync and async."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -21,9 +20,9 @@ from tests.durable.proof.server import Server
 from tests.durable.proof.shop import Base, Effect, Truth, opened
 from tests.durable.proof.storm import Figures, Storm
 from tests.durable.proof.writer import Writer
+from tests.proof import FULL
 from tests.sqlalchemy.databases import engine_for
 
-FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 KILLS = 200 if FULL else 10
 DONE = 2
 

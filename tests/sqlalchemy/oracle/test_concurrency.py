@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from collections import Counter, defaultdict
@@ -19,9 +18,9 @@ from sqlalchemy.orm.exc import StaleDataError
 from hookline import Change, Hooks, ValidationError
 from hookline.errors import PhaseError
 from hookline.sqlalchemy import attach, capture
+from tests.proof import FULL
 from tests.sqlalchemy.databases import postgresql_in_schema
 
-FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 SESSIONS, TRANSACTIONS = 4, 500 if FULL else 40
 KEYS = 6
 

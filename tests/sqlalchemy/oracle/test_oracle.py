@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy.orm import dependency, identity, mapper, unitofwork
 from sqlalchemy.orm import session as orm_session
 from sqlalchemy.util import OrderedSet, topological
 
+from tests.proof import FULL
 from tests.sqlalchemy.databases import postgresql_in_schema, sqlite_url
 
 from .database import Database
@@ -23,7 +23,6 @@ from .machine import OracleMachine
 from .shapes import Shape
 from .twin import WatchedMachine
 
-FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 SEQUENCES = 2_000 if FULL else 120
 """Per database, over all variants."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import Engine
 
 from hookline.workflow import Workflow
+from tests.proof import FULL
 from tests.workflow.machine.machine import WorkflowMachine
 from tests.workflow.machine.stage import Base, Document
 
-FULL = os.environ.get("HOOKLINE_PROOF") == "full"
 SEQUENCES = 2_000 if FULL else 30
 """Per database."""
 

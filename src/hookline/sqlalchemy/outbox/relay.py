@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, Engine, func, literal, select
+from sqlalchemy import Connection, func, literal, select
 from sqlalchemy.orm import Session
 
 from hookline.core.net import Fold
 from hookline.core.run import concerned, work_by_row
 from hookline.sqlalchemy.readback import ReadBack
-from hookline.sqlalchemy.statements.locks import let_go_if_idle, take_write_lock
+from hookline.sqlalchemy.statements.locks import take_write_lock
 
 if TYPE_CHECKING:
     from hookline.sqlalchemy.attachment import Attachment
@@ -38,22 +38,21 @@ class Relay:
     def __init__(self, attachment: Attachment, capture: Capture) -> None:
         self._attachment, self._capture = attachment, capture
 
-    def run(self, engine: Engine, limit: int) -> int:
+    def run(self, connection: Connection, limit: int) -> int:
         """Relay what waits, once.
 
         Args:
-            engine: Where.
+            connection: In a transaction of its own.
             limit: Transactions at most; on SQLite, which does not tell them apart, rows.
 
         Returns:
             How many captured changes there were.
         """
-        with engine.begin() as connection:
-            if not self._alone(connection):  # before anything is read: who reads first may not become SQLite's writer
-                return 0
-            with self._attachment.session() as session:
-                session.bind = connection
-                return self._run(session, limit)
+        if not self._alone(connection):  # before anything is read: who reads first may not become SQLite's writer
+            return 0
+        with self._attachment.session() as session:
+            session.bind = connection
+            return self._run(session, limit)
 
     def _run(self, session: Session, limit: int) -> int:
         connection = session.connection()
@@ -70,7 +69,6 @@ class Relay:
         return len(waiting)
 
     def _alone(self, connection: Connection) -> bool:
-        let_go_if_idle(connection)
         if connection.dialect.name == "postgresql":
             key = func.hashtextextended(literal(self._capture.log), literal(_RELAYING))
             return bool(connection.scalar(select(func.pg_try_advisory_xact_lock(key))))

@@ -287,7 +287,10 @@ class Store:
 
     def relay(self, limit: int) -> int:
         """Make deliveries of what triggers have captured of others; returns how many changes there were."""
-        return 0 if self._relay is None else self._relay.run(self.engine, limit)
+        if self._relay is None:
+            return 0
+        with self.begin() as connection:
+            return self._relay.run(connection, limit)
 
     # -- tending
 

@@ -1,4 +1,7 @@
-"""Keeping others from writing rows between the moment when they are read and the moment when they are written."""
+"""Keeping others from writing rows between the moment when they are read and the moment when they are written.
+
+And no longer than that: not if a process stands still in between.
+"""
 
 from __future__ import annotations
 
