@@ -8,25 +8,24 @@ from time import sleep
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text, update
+from sqlalchemy import Engine, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from hookline import Hooks
 from hookline.durable import Worker
 from hookline.sqlalchemy.statements import locks
-from tests.durable.deliveries import Item, durable, made, states
+from tests.databases import empty
+from tests.durable.deliveries import Item, durable, states
+from tests.sqlalchemy.databases import engine_for
 
 
 @pytest.fixture
 def engine(postgresql_url: str) -> Iterator[Engine]:
     """Of PostgreSQL; who waits for a lock there gives up after a while."""
-    engine = create_engine(postgresql_url, connect_args={"options": "-c lock_timeout=20s"})
-    made(engine)
+    empty(make_url(postgresql_url))
+    engine = engine_for(postgresql_url, connect_args={"options": "-c lock_timeout=20s"})
     yield engine
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
     engine.dispose()
 
 
@@ -42,8 +41,8 @@ def store(engine: Engine, hooks: Hooks, sessions: sessionmaker[Session]) -> Any:
     return hooks.store()
 
 
-def taken(store: Any, limit: int, lease: float = 0.0) -> list[int]:
-    return [claim.id for claim in store.take("a worker", ["tell"], limit, lease)]
+def taken(store: Any, limit: int) -> list[int]:
+    return [claim.id for claim in store.take("a worker", ["tell"], limit, 0.0)]
 
 
 @pytest.mark.parametrize("limit", [1, 10])
@@ -57,13 +56,21 @@ def test_what_is_still_written_to_holds_back_its_own_key_only(store: Any, limit:
         assert taken(store, 10) == [1, 2, 3]
 
 
+def test_what_is_extended_at_the_last_moment_keeps_its_place(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = store.take("slow", ["tell"], 10, 0.0)
+    look = type(store.claims)._from_the_front
+
+    def extended(self: Any, *arguments: Any) -> Any:
+        found = look(self, *arguments)
+        assert store.extend([first], 3600.0) == 1
+        return found
+
+    monkeypatch.setattr(type(store.claims), "_from_the_front", extended)
+    assert taken(store, 10) == [2]
+
+
 def test_who_stands_still_while_it_claims_is_disconnected(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "STANDING", 0.2)
-
-    def claim_and_stand_still(connection: Connection) -> None:
-        assert len(store.claims.take(connection, "suspended", ["tell"], 10, 3600.0)) == 3
-        standing.set()
-        assert others_done.wait(60)
 
     def others() -> None:
         assert standing.wait(60)
@@ -74,7 +81,9 @@ def test_who_stands_still_while_it_claims_is_disconnected(store: Any, monkeypatc
     thread = threading.Thread(target=others)
     thread.start()
     with pytest.raises(DBAPIError, match="idle-in-transaction"), store.begin() as connection:
-        claim_and_stand_still(connection)
+        assert len(store.claims.take(connection, "suspended", ["tell"], 10, 3600.0)) == 3
+        standing.set()
+        assert others_done.wait(60)
         connection.execute(text("SELECT 1"))
     thread.join(60)
     assert found == [1, 2, 3]

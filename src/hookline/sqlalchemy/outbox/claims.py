@@ -128,12 +128,13 @@ class Claims:
             reach *= 2
 
     def _unlocked(self, found: list[_Found], connection: Connection) -> list[_Found]:
-        """Without what the worker that had it still writes to, and without what is behind that in its lane."""
+        """Without what the worker that had it still writes to, or has just written, and what is behind in its lane."""
         suspects = [one.id for one in found if one.state == RUNNING]
         if not suspects or connection.dialect.name != "postgresql":
             return found
-        of_them = self._table.c.id.in_(bindparam("ids", expanding=True))
-        query = select(self._table.c.id).where(of_them).with_for_update(skip_locked=True)
+        c = self._table.c
+        over = and_(c.id.in_(bindparam("ids", expanding=True)), c.state == RUNNING, c.due_at <= now())
+        query = select(c.id).where(over).with_for_update(skip_locked=True)
         locked = set(suspects)
         for some in _parts(suspects):
             locked.difference_update(connection.scalars(query, {"ids": some}))
