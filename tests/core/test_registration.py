@@ -84,6 +84,13 @@ def test_two_hooks_of_one_name(hooks: Hooks) -> None:
         hooks.include(hooks_with(nothing))
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "two\u2028lines", "the end\n", "\r", 5, b"bytes"])
+def test_a_name_is_a_text_of_one_line(hooks: Hooks, name: Any) -> None:
+    with pytest.raises(RegistrationError, match="one line"):
+        hooks.add(nothing, "before", "save", name=name)
+    hooks.add(nothing, "before", "save", name="проверка имени, 名前: a\tb")
+
+
 def hooks_with(function: Any) -> Hooks:
     book = Hooks("more")
     book.add(function, "before", "save")

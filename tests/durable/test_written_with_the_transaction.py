@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, event, insert, select, text, update
+from sqlalchemy import Column, Engine, Integer, Table, delete, event, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import DeclarativeBase, sessionmaker
 
 from hookline import Change, Hooks, ValidationError, becomes, from_user
 from hookline.sqlalchemy import attach, capture
@@ -86,6 +86,39 @@ def test_05_every_step_for_those_that_ask(engine: Engine, hooks: Hooks, sessions
     assert len(written(engine)) == 4
     work(hooks)
     assert told == [("insert", None, "a"), ("update", "a", "b"), ("update", "b", "c"), ("delete", "c", None)]
+
+
+@pytest.mark.parametrize(
+    "names", [["id"], ["id", "имя", "first name", "from"], ["id", 'a "quoted" one', "back\\slash"]]
+)
+def test_a_row_is_told_whatever_its_columns_are_called(engine: Engine, hooks: Hooks, names: list[str]) -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    columns = [Column(name, Integer, primary_key=name == "id") for name in names]
+    model = type(f"Odd{len(names)}", (Own,), {"__table__": Table("odd", Own.metadata, *columns)})
+    Own.metadata.create_all(engine)
+    Outbox().create_tables(engine)
+    told = durable(hooks, target=model)
+    sessions = sessionmaker(engine)
+    with attach(hooks, sessions), sessions() as session:
+        one = model(**dict.fromkeys(names, 1))
+        session.add_all([one, model(id=2)])  # of this one, hardly anything is given
+        session.commit()
+        for name in names[1:]:
+            setattr(one, name, 5)
+        session.commit()
+        session.delete(one)
+        session.commit()
+        work(hooks)
+    Own.metadata.drop_all(engine)
+    first, last = dict.fromkeys(names, 1), {**dict.fromkeys(names, 5), "id": 1}
+    assert told == [
+        ("insert", 1, {}, first, set(names)),
+        ("insert", 2, {}, {**dict.fromkeys(names), "id": 2}, {"id"}),
+        *[("update", 1, first, last, set(names[1:]))][: len(names) - 1],
+        ("delete", 1, last, {}, set(names)),
+    ]
 
 
 @pytest.mark.parametrize("end", ["rollback", "close", "refused"])

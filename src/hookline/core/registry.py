@@ -289,7 +289,7 @@ class Hooks:
             if option not in _OPTIONS:
                 raise UnknownOptionError(f"Hooks have no option {option!r}.{near(option, _OPTIONS)}")
         phase = phase_named(phase)
-        name = options.get("name") or getattr(function, "__name__", None) or type(function).__name__
+        name = _name(options.get("name"), function)
         when = options.get("when")
         if options.get("net") is False and phase not in COMMIT_PHASES:
             raise RegistrationError(f"net=False is for the commit phases; in {phase!r} a hook sees every step anyway.")
@@ -636,6 +636,13 @@ class Hooks:
     def tracing(self) -> Trace | None:
         """The trace that is open in this thread or task."""
         return self._trace.get()
+
+
+def _name(given: object, function: Callable[..., Any]) -> str:
+    name = given or getattr(function, "__name__", None) or type(function).__name__
+    if not isinstance(name, str) or name.splitlines() != [name]:  # logs, tables and deliveries have it in a line
+        raise RegistrationError(f"A hook's name is a text of one line, as in name='tidy_name', not {name!r}.")
+    return name
 
 
 def _names(given: str | Callable[..., Any] | Iterable[Any]) -> tuple[str, ...]:

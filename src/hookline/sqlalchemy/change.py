@@ -48,6 +48,7 @@ class RowChange(MappedChange):
     _loaded: dict[str, Any] | None = None
     _old: dict[str, Any] | None = None
     _new: dict[str, Any] | None = None
+    _identity: Hashable = None
 
     def __init__(self, event: str, state: State, facts: Facts, host: SessionHost) -> None:
         self.event = event
@@ -68,6 +69,15 @@ class RowChange(MappedChange):
             row = self._new
             return tuple([row.get(name) for name in self.facts.key_names])
         return self.facts.key_of(self.state)
+
+    @property
+    def identity(self) -> Hashable:
+        known = self._identity
+        if known is None:
+            known = self.facts.root, self.key_tuple
+            if self.stage == WRITTEN:
+                self._identity = known
+        return known
 
     @property
     def stored_key(self) -> tuple[Any, ...]:
@@ -102,6 +112,10 @@ class RowChange(MappedChange):
             return NOTHING
         row = self.state.dict if self._new is None else self._new
         return {name: row[name] for name in self.facts.names if name in row}
+
+    def kept(self, side: str) -> Mapping[str, Any]:
+        row = self._old if side == "old" else self._new
+        return NOTHING if row is None else row
 
     # -- reading
 
@@ -222,7 +236,7 @@ class RowChange(MappedChange):
     def unknown_names(self) -> list[str]:
         """The names whose values after the write are not at hand."""
         row = self._new if self.event != "delete" else self._old
-        if row is None:
+        if row is None or row.keys() >= self.facts.columns.keys():
             return []
         return [name for name in self.facts.names if name not in row and not self._is_null(name)]
 
@@ -345,7 +359,7 @@ class RowChange(MappedChange):
         """Keep new values that were read from the database."""
         row = self._new if self.event != "delete" else self._old
         row.update(values)  # type: ignore[union-attr]
-        self._fields = None
+        self._fields = self._identity = None
         held = self.state.dict
         for name in self.expressions:
             if name in values and name in held:  # one that SQLAlchemy took from another row: see `distrust`

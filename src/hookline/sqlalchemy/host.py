@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Mapper, Session, SessionTransaction, attributes
@@ -28,6 +28,7 @@ from hookline.sqlalchemy.warn import warn
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from hookline.core.net import NetChange
     from hookline.core.plan import Plan
     from hookline.core.registered import Registered
     from hookline.sqlalchemy.attachment import Attachment
@@ -198,20 +199,16 @@ class SessionHost:
         """Load what of these changes is not at hand."""
         needs: list[Need] = []
         for change in changes:
-            if isinstance(change, LinkChange):
+            if isinstance(change, MappedChange):
+                _complete(change, needs)
+            elif isinstance(change, LinkChange):
                 for end in change.ends:
                     end.find()
-                continue
-            if isinstance(change, StepChange):
+            elif isinstance(change, StepChange):
                 change.row.find()
-                continue
-            steps: Any = getattr(change, "steps", (change,))
-            for step in steps:
-                if step.stage == WRITTEN:
-                    if names := step.unknown_names():
-                        needs.append((step, step.key_tuple or (), names))
-                elif step.event != "insert":
-                    step.load_all()
+            else:
+                for step in cast("NetChange[Any]", change).steps:
+                    _complete(cast("MappedChange", step), needs)
         for step, values in load_values(self.session_in_use, needs):
             step.take_new(values)
 
@@ -287,3 +284,12 @@ class SessionHost:
         if self.tx is None or self.tx.cause is None:
             return None
         return f"{self.tx.cause} on {first_of(self.tx.subject)!r}"
+
+
+def _complete(change: MappedChange, needs: list[Need]) -> None:
+    """Load what the change's row will not tell any more once it is written; say what is needed of one that was."""
+    if change.stage != WRITTEN:
+        if change.event != "insert":
+            change.load_all()
+    elif names := change.unknown_names():
+        needs.append((change, change.key_tuple or (), names))

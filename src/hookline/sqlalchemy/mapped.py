@@ -91,6 +91,10 @@ class MappedChange(Change[Any]):
         """The names whose values after the write are not at hand."""
         raise NotImplementedError
 
+    def kept(self, side: str) -> Mapping[str, Any]:
+        """What is at hand of the ``"old"`` row or the ``"new"`` one after the write; other things may be beside it."""
+        return self.known_old() if side == "old" else self.known_new()
+
     def take_new(self, values: Mapping[str, Any]) -> None:
         """Keep new values that were read from the database."""
         raise NotImplementedError

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-from sqlalchemy import ARRAY, Connection, Text, bindparam, cast, column, func, insert, literal, select
+from sqlalchemy import ARRAY, Connection, Label, Text, bindparam, cast, column, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from hookline.core.change import Change
@@ -22,8 +21,31 @@ SET: Final = 1_000
 """Changes in one delivery, of a hook that takes several."""
 
 Work = list[tuple[Hook, list[Change[Any]]]]
-Row = tuple[str, str, str]
-"""Hook, lane and body."""
+
+
+class Rows:
+    """Deliveries that one connection writes: of each its hook, lane and body, in three lists.
+
+    Attributes:
+        locked: Of the lanes, those that no row of the changes themselves keeps in order, each after its hook.
+    """
+
+    def __init__(self) -> None:
+        self.hooks: list[str] = []
+        self.lanes: list[str] = []
+        self.bodies: list[str] = []
+        self.locked: set[str] = set()
+
+    def add(self, hook: Hook, lanes: Sequence[str], bodies: Sequence[str]) -> None:
+        """What a hook is to be told of, in lanes."""
+        if hook.arguments.set_at_a_time:
+            lanes, bodies = _in_sets(lanes, bodies)
+        self.hooks += [hook.name] * len(lanes)
+        self.lanes += lanes
+        self.bodies += bodies
+        assert hook.terms is not None
+        if hook.arguments.set_at_a_time or hook.terms.key is not None:
+            self.locked.update(f"{hook.name} {lane}" for lane in lanes)
 
 
 class Deliveries:
@@ -46,38 +68,26 @@ class Deliveries:
         Raises:
             DeliveryError: A change cannot be kept.
         """
-        host.complete([change for _, changes in work for change in changes])
-        rows: dict[Connection, list[Row]] = {}
-        locks: dict[Connection, set[str]] = {}
-        for connection, row, locked in self._rows(host, work):
-            rows.setdefault(connection, []).append(row)
-            if locked:
-                locks.setdefault(connection, set()).add(f"{row[0]} {row[1]}")
-        for connection, some in rows.items():
-            self._lock(connection, locks.get(connection, set()))
-            number = self.insert(connection, some)
+        for connection, rows in self._rows(host, work).items():
+            self._lock(connection, rows.locked)
+            number = self._insert(connection, rows)
             if number is not None:
                 host.number = connection.engine, number
 
-    def _rows(self, host: SessionHost, work: Work) -> Iterator[tuple[Connection, Row, bool]]:
-        writer, session = Writer(host.schema), host.session
-        connections: dict[type, Connection] = {}
+    def _rows(self, host: SessionHost, work: Work) -> dict[Connection, Rows]:
+        told = {id(change): change for _, changes in work for change in changes}  # by several hooks, perhaps
+        host.complete(list(told.values()))
+        writer = Writer(host.schema)
+        bodies = dict(zip(told, writer.bodies(told.values()), strict=True))
+        connections = {
+            model: connection_for(host.session, model) for model in {change.model for change in told.values()}
+        }
+        rows: dict[Connection, Rows] = {}
         for hook, changes in work:
-            assert hook.terms is not None
-            lanes: dict[tuple[Connection, str], list[Change[Any]]] = {}
-            for change in changes:
-                connection = connections.get(change.model)
-                if connection is None:
-                    connection = connections[change.model] = connection_for(session, change.model)
-                if hook.arguments.set_at_a_time:
-                    lane = writer.lane(hook, change) if hook.terms.key is not None else ""
-                    lanes.setdefault((connection, lane), []).append(change)
-                else:
-                    row = (hook.name, writer.lane(hook, change), writer.json(change))
-                    yield connection, row, hook.terms.key is not None
-            for (connection, lane), some in lanes.items():
-                for start in range(0, len(some), SET):
-                    yield connection, (hook.name, lane, writer.json(some[start : start + SET])), True
+            for connection, some in _by_connection(connections, changes).items():
+                its = rows.setdefault(connection, Rows())
+                its.add(hook, writer.lanes(hook, some), [bodies[id(change)] for change in some])
+        return rows
 
     def _lock(self, connection: Connection, lanes: set[str]) -> None:
         """Rows order those who write them; other keys need a lock, or deliveries could be numbered out of order."""
@@ -87,36 +97,60 @@ class Deliveries:
             ordered = select(numbers.c.number).order_by(numbers.c.number).subquery()
             connection.execute(select(func.count(func.pg_advisory_xact_lock(ordered.c.number))), {"lanes": list(lanes)})
 
-    def insert(self, connection: Connection, rows: Sequence[Row]) -> int | None:
+    def _insert(self, connection: Connection, rows: Rows) -> int | None:
         """Write rows in their order, and call for workers when they are committed.
 
         Returns:
             The number of the transaction, by which PostgreSQL can tell later what has become of it.
         """
-        table = self.outbox.deliveries
+        columns = {"hook": rows.hooks, "lane": rows.lanes, "body": rows.bodies}
         if connection.dialect.name != "postgresql":
-            connection.execute(insert(table), [{"hook": h, "lane": n, "body": b} for h, n, b in rows])
+            given = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            connection.execute(insert(self.outbox.deliveries), given)
             return None
-        heads = msgspec.json.encode([(hook, lane) for hook, lane, _ in rows]).decode()
-        connection.execute(self._from_texts, {"heads": heads, "bodies": "\n".join([body for _, _, body in rows])})
+        connection.execute(self._from_texts, {name: "\n".join(lines) for name, lines in columns.items()})
         call = [func.pg_notify(self.outbox.channel, "")] if self.outbox.notify else []
         return int(connection.execute(select(func.txid_current(), *call)).scalar_one())
 
     @cached_property
     def _from_texts(self) -> Any:
-        """On PostgreSQL, two texts are much faster than three times as many parameters as there are rows.
+        """On PostgreSQL, three texts of lines are much faster than three times as many parameters as there are rows.
 
-        A body is a line, which the server need not parse: JSON has no line breaks within.
+        None of them has line breaks within: hooks have names of one line, and the rest is JSON. Only a lane can be
+        empty; of a text without a character, PostgreSQL makes no line.
         """
-        from sqlalchemy.dialects.postgresql import JSONB
-
-        rows = select(
-            func.jsonb_array_elements(cast(bindparam("heads", type_=Text), JSONB), type_=JSONB).label("head"),
-            func.unnest(func.string_to_array(bindparam("bodies", type_=Text), "\n"), type_=Text()).label("body"),
-        ).subquery()  # what stands side by side goes on in step, so this is in order
-        head = rows.c.head
-        source = select(head[0].as_string(), head[1].as_string(), rows.c.body)
+        rows = select(*map(_lines, ("hook", "lane", "body"))).subquery()
+        source = select(rows.c.hook, func.coalesce(rows.c.lane, ""), rows.c.body)
         return insert(self.outbox.deliveries).from_select(("hook", "lane", "body"), source)
+
+
+def _lines(name: str) -> Label[str]:
+    """The lines of a text; what stands side by side with it goes on in step, so rows are in order."""
+    return func.unnest(func.string_to_array(bindparam(name, type_=Text), "\n"), type_=Text()).label(name)
+
+
+def _in_sets(lanes: Sequence[str], bodies: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Several changes of a lane in each body."""
+    by_lane: dict[str, list[str]] = {}
+    for lane, body in zip(lanes, bodies, strict=True):
+        by_lane.setdefault(lane, []).append(body)
+    sets = [
+        (lane, f"[{','.join(some[start : start + SET])}]")
+        for lane, some in by_lane.items()
+        for start in range(0, len(some), SET)
+    ]
+    return [lane for lane, _ in sets], [body for _, body in sets]
+
+
+def _by_connection(
+    connections: Mapping[type, Connection], changes: list[Change[Any]]
+) -> dict[Connection, list[Change[Any]]]:
+    if len(set(connections.values())) == 1:
+        return {next(iter(connections.values())): changes}
+    some: dict[Connection, list[Change[Any]]] = {}
+    for change in changes:
+        some.setdefault(connections[change.model], []).append(change)
+    return some
 
 
 def connection_for(session: Session, model: type) -> Connection:
