@@ -26,14 +26,12 @@ from hookline.sqlalchemy import Outbox
 
 WRITING_BUDGET, QUEUE_BUDGET, LOOP_BUDGET = 1.5, 1.0, 2.0
 LOOP = "a bare claim-and-delete loop"
-ROUNDS = 7
 CONCURRENCY = 10
 
 
 def measure(engine: Engine, load: Load) -> Iterator[Result]:
     """Writing, then draining."""
     where = engine.dialect.name
-    load = replace(load, rounds=min(load.rounds, ROUNDS))
     outbox = Outbox()
     outbox.create_tables(engine)
     cases = {

@@ -121,6 +121,26 @@ def test_a_row_is_told_whatever_its_columns_are_called(engine: Engine, hooks: Ho
     ]
 
 
+def test_large_rows_are_written_in_several_statements_and_in_order(engine: Engine, hooks: Hooks, sessions: Any) -> None:
+    durable(hooks, name="first")
+    durable(hooks, name="second")
+    statements: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def listen(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        statements.extend([statement] if statement.startswith("INSERT INTO hookline_delivery") else [])
+
+    sizes = [400_000, 1_500_000, 10, 700_000, 299_000, 20]
+    with sessions() as session:
+        session.add_all(Item(id=number, name="я\n" * (size // 2)) for number, size in enumerate(sizes, start=1))
+        session.commit()
+    found = written(engine)
+    assert [(one.hook, one.lane[1][0], len(one.body["new"]["name"])) for one in found] == [
+        (hook, number, size) for hook in ("first", "second") for number, size in enumerate(sizes, start=1)
+    ]
+    assert len(statements) == (1 if engine.dialect.name == "sqlite" else 10)  # most rows need one of their own
+
+
 @pytest.mark.parametrize("end", ["rollback", "close", "refused"])
 def test_what_is_rolled_back_is_not_delivered(engine: Engine, hooks: Hooks, sessions: Any, end: str) -> None:
     durable(hooks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SET: Final = 1_000
 """Changes in one delivery, of a hook that takes several."""
+
+_MANY: Final = 1_000_000
+"""Characters of bodies in one statement, unless a single one has more: far from any limit, many rows at once."""
 
 Work = list[tuple[Hook, list[Change[Any]]]]
 
@@ -103,12 +106,14 @@ class Deliveries:
         Returns:
             The number of the transaction, by which PostgreSQL can tell later what has become of it.
         """
-        columns = {"hook": rows.hooks, "lane": rows.lanes, "body": rows.bodies}
         if connection.dialect.name != "postgresql":
-            given = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            columns = zip(rows.hooks, rows.lanes, rows.bodies, strict=True)
+            given = [{"hook": hook, "lane": lane, "body": body} for hook, lane, body in columns]
             connection.execute(insert(self.outbox.deliveries), given)
             return None
-        connection.execute(self._from_texts, {name: "\n".join(lines) for name, lines in columns.items()})
+        for some in _parts(rows.bodies):
+            lines = {"hook": rows.hooks[some], "lane": rows.lanes[some], "body": rows.bodies[some]}
+            connection.execute(self._from_texts, {name: "\n".join(several) for name, several in lines.items()})
         call = [func.pg_notify(self.outbox.channel, "")] if self.outbox.notify else []
         return int(connection.execute(select(func.txid_current(), *call)).scalar_one())
 
@@ -122,6 +127,17 @@ class Deliveries:
         rows = select(*map(_lines, ("hook", "lane", "body"))).subquery()
         source = select(rows.c.hook, func.coalesce(rows.c.lane, ""), rows.c.body)
         return insert(self.outbox.deliveries).from_select(("hook", "lane", "body"), source)
+
+
+def _parts(bodies: Sequence[str]) -> Iterator[slice]:
+    """Where one statement ends and the next begins."""
+    start = size = 0
+    for place, body in enumerate(bodies):
+        if size + len(body) > _MANY and place > start:
+            yield slice(start, place)
+            start, size = place, 0
+        size += len(body)
+    yield slice(start, len(bodies))
 
 
 def _lines(name: str) -> Label[str]:
