@@ -19,8 +19,6 @@ from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.orm.state import InstanceState
 from sqlalchemy.types import TypeEngine
 
-from hookline.sqlalchemy.tables import class_name
-
 State = InstanceState[Any]
 
 
@@ -64,11 +62,6 @@ class Facts:
         self.names: tuple[str, ...] = tuple(self.columns)
         self.key_names: tuple[str, ...] = tuple(self.name_of(column) for column in mapper.primary_key)
         self.equal = {name: _equality(mapper.class_manager[name].impl.is_equal) for name in self.names}
-
-    @cached_property
-    def model_name(self) -> str:
-        """What the class is called where its name is kept."""
-        return class_name(self.model)
 
     def name_of(self, column: Any) -> str:
         """The attribute that a column is mapped to."""

@@ -19,7 +19,7 @@ from hookline.core.run import Steps, drive, invoke, note
 from hookline.errors import HookLoopError, LeaseLostError, OutboxError
 from hookline.sqlalchemy.asynchronous import refuse_outside_greenlet, wait
 from hookline.sqlalchemy.guard import kept_open
-from hookline.sqlalchemy.outbox.bodies import Reader
+from hookline.sqlalchemy.outbox.changes import Reader
 from hookline.sqlalchemy.outbox.claims import Claim, Claims
 from hookline.sqlalchemy.outbox.inbox import Inbox
 from hookline.sqlalchemy.outbox.listening import Listener
