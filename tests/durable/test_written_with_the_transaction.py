@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, sessionmaker
 
-from hookline import Change, Hooks, ValidationError, becomes, from_user
+from hookline import Change, DuplicateHookError, Hooks, ValidationError, becomes, from_user
 from hookline.sqlalchemy import attach, capture
 from tests.durable.deliveries import (
     Base,
@@ -496,6 +496,28 @@ def test_two_rule_books_each_write_their_own(engine: Engine) -> None:
         assert (len(told), len(told_too)) == (1, 0)
         work(second)
         assert (len(told), len(told_too)) == (1, 1)
+
+
+def test_two_rule_books_of_one_outbox_have_no_durable_hooks_of_one_name(engine: Engine) -> None:
+    made(engine)
+    Outbox("other_").create_tables(engine)
+    first, second, maker = Hooks("first"), Hooks("second"), sessionmaker(engine)
+    durable(first)
+    attached = attach(first, maker)
+    durable(second)
+    with pytest.raises(DuplicateHookError, match=r"'tell' \(durable\) in <Hooks 'first': 1>.*hookline_delivery"):
+        attach(second, maker)
+    attach(second, maker, outbox=Outbox("other_")).detach()
+    second.remove("tell")
+    attach(second, maker)
+    with pytest.raises(DuplicateHookError):
+        durable(second)
+    assert len(second) == 0
+    second.add(first["tell"].function, "durable", "insert", Item)  # the same function: whoever runs it is right
+    second.add(lambda change: None, "after_commit", "insert", Item, name="not durable")
+    first.add(lambda change: None, "after_commit", "insert", Item, name="not durable")
+    attached.detach()
+    durable(second, name="tell anew")
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["in order", "turned round"])

@@ -22,7 +22,7 @@ from hookline.core.run import Steps
 from hookline.core.step import StepChange
 from hookline.core.targets import RelationSet
 from hookline.core.transaction import Transaction
-from hookline.errors import HooklineError, TargetError, UnknownFieldError
+from hookline.errors import DuplicateHookError, HooklineError, TargetError, UnknownFieldError
 from hookline.sqlalchemy.asynchronous import around, is_a, is_async_class
 from hookline.sqlalchemy.capturing import Capture
 from hookline.sqlalchemy.concern import Schema
@@ -64,12 +64,12 @@ class Attachment:
         self.book, self.target, self.raise_after_commit = book, target, raise_after_commit
         self.capture = capture
         self.outbox = Outbox() if outbox is None else outbox
-        self._deliveries = Deliveries(self.outbox)
         self.wakers: list[Callable[[], None]] = []
         self._checked: WeakSet[Engine] = WeakSet()
         self.ready: WeakSet[Engine] = WeakSet()
         self._idle: WeakKeyDictionary[Engine, Plan] = WeakKeyDictionary()
         self.schema = Schema()
+        self._deliveries = Deliveries(self.outbox, self.schema)
         self._owner, self._factory = _owner_of(target)
         self._hosts: WeakKeyDictionary[Session, SessionHost] = WeakKeyDictionary()
         self._listeners = Listeners(self)
@@ -373,9 +373,11 @@ class Attachment:
             TargetError: A target is not mapped.
             UnknownFieldError: Its condition names a field that its model does not have.
             OutboxError: It is durable, and the tables for its deliveries are missing or outdated.
+            DuplicateHookError: It is durable, and its deliveries could not be told from another rule book's.
         """
         if hook.phase == "durable":
             self._check_outbox()
+            self._check_alone(hook)
         for target in hook.targets:
             if isinstance(target, RelationSet):
                 for relation in target:
@@ -397,6 +399,20 @@ class Attachment:
             except DBAPIError:  # it cannot be reached: then the first transaction says so, and is asked
                 return
             self.ready.add(bind)
+
+    def _check_alone(self, hook: Hook) -> None:
+        """Deliveries have nothing but the name of their hook: a worker would run whichever it knows."""
+        table = self.outbox.deliveries.fullname
+        for other in attachments_of(self._owner):
+            if other.book is self.book or other.outbox.deliveries.fullname != table:
+                continue
+            theirs = other.book.durable_hooks().get(hook.name)
+            if theirs is not None and theirs.function != hook.function:
+                raise DuplicateHookError(
+                    f"There is a {theirs} in {other.book!r} already, and both rule books keep their deliveries in "
+                    f"{table}, where they could not be told apart. Give one hook another name, or one rule book an "
+                    f"outbox of its own: attach(..., outbox=Outbox('{self.book.name}_'))."
+                )
 
     def _check_model(self, hook: Hook, model: type) -> None:
         try:
@@ -517,10 +533,10 @@ def _sync_of(session: Any) -> Any:
     return session.sync_session if is_a(session, "AsyncSession") else session
 
 
-def attachments_of(session: Session) -> list[Attachment]:
-    """What is attached to a session: to itself, then to its classes; each rule book once."""
+def attachments_of(owner: Session | type[Session]) -> list[Attachment]:
+    """What is attached to a session, or to a class of sessions: to itself, then to its classes; each rule book once."""
     found: dict[Hooks, Attachment] = {}
-    for place in (session, *type(session).__mro__):
+    for place in owner.__mro__ if isinstance(owner, type) else (owner, *type(owner).__mro__):
         for attachment in vars(place).get(_MARK, ()):
             found.setdefault(attachment.book, attachment)
     return list(found.values())

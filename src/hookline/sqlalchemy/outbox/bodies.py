@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Writer:
-    """Makes texts of changes.
+    """Makes texts of changes; what it must know of a class it finds out once.
 
     Args:
         schema: The mapped classes.

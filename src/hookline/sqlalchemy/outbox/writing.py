@@ -15,6 +15,7 @@ from hookline.sqlalchemy.outbox.bodies import Writer
 from hookline.sqlalchemy.outbox.tables import Outbox
 
 if TYPE_CHECKING:
+    from hookline.sqlalchemy.concern import Schema
     from hookline.sqlalchemy.host import SessionHost
 
 SET: Final = 1_000
@@ -56,10 +57,12 @@ class Deliveries:
 
     Args:
         outbox: Where to.
+        schema: The mapped classes.
     """
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, schema: Schema) -> None:
         self.outbox = outbox
+        self._writer = Writer(schema)
 
     def write(self, host: SessionHost, work: Work) -> None:
         """Write them, each to the database that its change is in.
@@ -80,7 +83,7 @@ class Deliveries:
     def _rows(self, host: SessionHost, work: Work) -> dict[Connection, Rows]:
         told = {id(change): change for _, changes in work for change in changes}  # by several hooks, perhaps
         host.complete(list(told.values()))
-        writer = Writer(host.schema)
+        writer = self._writer
         bodies = dict(zip(told, writer.bodies(told.values()), strict=True))
         connections = {
             model: connection_for(host.session, model) for model in {change.model for change in told.values()}
