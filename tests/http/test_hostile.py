@@ -244,6 +244,26 @@ async def test_bodies_that_are_too_large_are_refused_whether_they_say_so_or_not(
     assert untouched(bank)
 
 
+async def test_a_body_without_end_is_refused_and_a_large_one_read_first(client: Client, bank: Session) -> None:
+    sent: list[int] = []
+
+    async def pieces(number: int) -> AsyncIterator[bytes]:
+        for _ in range(number):
+            sent.append(10_000)
+            yield b" " * 10_000
+
+    async with client(Account, **BULK, max_body=1000) as http:
+        problem(await http.post(ROWS, content=pieces(50), headers={**JSON, "content-length": "500000"}), 413)
+        assert len(sent) == 50  # or its sender might not read the answer
+        problem(await http.post(ROWS, content=pieces(10_000), headers=JSON), 413)
+        assert len(sent) < 200
+        waiting = {**JSON, "content-length": "500000", "expect": "100-continue"}
+        sent.clear()
+        problem(await http.post(ROWS, content=pieces(50), headers=waiting), 413)
+        assert sent == []
+    assert untouched(bank)
+
+
 async def test_more_rows_than_one_request_may_write_are_refused(client: Client, bank: Session) -> None:
     rows = [{"owner": "Eve", "number": str(number)} for number in range(100, 104)]
     async with client(Account, **BULK, max_bulk=3) as http:

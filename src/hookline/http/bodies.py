@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from email.message import Message
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from hookline.http.problems import Refused, Wrong, invalid, too_many
 from hookline.http.resource import Resource
+
+_LINGERING: Final = 1_000_000
+"""Bytes beyond the limit that are read and thrown away: who still sends when the connection is closed may never read
+the answer that says why (RFC 9112, section 9.6)."""
 
 
 async def body_of(request: Request, limit: int) -> bytes:
@@ -25,18 +29,23 @@ async def body_of(request: Request, limit: int) -> bytes:
     """
     _must_be_json(request)
     length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
+    too_large = length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit)
+    if too_large and "expect" in request.headers:  # its body is not sent unless it is asked for
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
     try:
         async for part in request.stream():
             size += len(part)
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(part)
+            too_large = too_large or size > limit
+            if size > limit + _LINGERING:
+                break
+            if not too_large:
+                parts.append(part)
     except ClientDisconnect:  # nobody will read this, and nothing failed here that the log should tell
         raise Refused(400, "disconnected", "The body ended too early") from None
+    if too_large:
+        raise _too_large(limit)
     return b"".join(parts)
 
 
